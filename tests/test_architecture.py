@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -10,21 +11,16 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "narrows"
 
-# A part imports only from parts above it in this list.
-ORDER = (
-    "_types", "_version", "errors", "catalog",
-    "core",
-    "corruptions", "encoders", "decoders", "losses", "penalties", "augmentations",
-    "data", "neighbors",
-    "variants", "objectives",
-    "text", "artefact", "model",
-    "training", "fitting",
-    "indexing",
-    "applications",
-    "writers", "figures", "export",
-    "estimators",
-    "cli",
-)  # fmt: skip
+
+def order() -> tuple[str, ...]:
+    """Return the parts as CONTRIBUTING lists them: a part imports only from parts above it."""
+    text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text()
+    listed = text.partition("src/narrows/\n")[2].partition("papers/<paper>/")[0]
+    names = re.findall(r"^ {6}((?:\w+(?:/|\.py) ?)+)", listed, re.MULTILINE)
+    return tuple(re.findall(r"(\w+)(?:/|\.py)", " ".join(names)))
+
+
+ORDER = order()
 
 FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
 
@@ -78,6 +74,14 @@ def test_no_imports_form_a_circle():
 
 def test_every_part_is_in_the_list():
     assert {part(path) for path in FILES} - {"__main__"} == set(ORDER)
+
+
+def test_contributing_names_files_that_exist():
+    text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text)) - {"losses/NAME.py", "variants/NAME.py"}
+    roots = SOURCE, SOURCE.parents[1]
+    assert len(named) > 5
+    assert not [name for name in named if not any((root / name).exists() for root in roots)]
 
 
 def test_files_have_at_most_400_lines():

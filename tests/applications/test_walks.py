@@ -194,7 +194,9 @@ def test_parts_of_a_quantized_code_are_entries(digits, monkeypatch):
 
 def test_a_quantized_code_is_not_traversed(digits):
     ae = small(VectorQuantizedAutoencoder, n_groups=2).fit(digits[:100])
-    with pytest.raises(UsageError, match="traverse: code consists of learned vectors.*use perturb"):
+    with pytest.raises(
+        UsageError, match="traverse: this code consists of learned vectors.*use perturb"
+    ):
         ae.traverse(digits[0])
 
 

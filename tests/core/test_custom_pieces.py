@@ -393,7 +393,7 @@ def test_a_variational_encoder_is_sampled_from_in_training(tmp_path):
         assert not torch.equal(*draws) and torch.equal(encoder(rows).h, encoder(rows).h)
     again = load(saved(ae, tmp_path), pieces=Posterior)
     assert again.model_.objective.stochastic
-    with pytest.raises(UsageError, match="the encoder does not return; .*GaussianPosterior"):
+    with pytest.raises(UsageError, match="which Linear does not return; .*GaussianPosterior"):
         VariationalAutoencoder(encoder=nn.Linear(6, 3), **SMALL).fit(X)
 
 

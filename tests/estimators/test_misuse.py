@@ -15,7 +15,7 @@ from narrows.cli import run as cli
 from narrows.data.array_sources import sparse_rows
 from narrows.data.datasets import local_folder
 from narrows.data.scaling import Scaling
-from narrows.errors import InvalidData, OutdatedWarning, ResourceError, UsageError
+from narrows.errors import InvalidData, OutdatedWarning, UsageError
 
 SMALL = {"n_components": 2, "hidden": (8,), "max_epochs": 3, "random_state": 0}
 
@@ -278,7 +278,7 @@ def test_the_table_says_that_pca_is_better(X):
 
 def test_a_missing_data_folder_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "none"))
-    with pytest.raises(ResourceError, match="NARROWS_DATA: .*none is not a folder"):
+    with pytest.raises(UsageError, match="NARROWS_DATA: .*none is not a folder"):
         local_folder()
 
 

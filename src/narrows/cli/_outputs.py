@@ -20,6 +20,7 @@ __all__ = [
     "check_outputs",
     "one_line",
     "print_json",
+    "file_lines",
     "print_results",
     "print_values",
 ]
@@ -82,6 +83,15 @@ def check_image_shape(model: Model, image_shape: tuple[int, ...] | None) -> None
 def print_json(values: dict[str, Any]) -> None:
     """Print values as one line of JSON; numbers that are not finite become null."""
     click.echo(json.dumps(_finite(values), allow_nan=False, default=str))
+
+
+def file_lines(results: dict[str, Any]) -> list[str]:
+    """Return a line for each file written: the output with its shape, and the figure."""
+    lines = []
+    if "output" in results:
+        shape = " x ".join(map(str, results.get("shape", ())))
+        lines.append(f"output: {results['output']}" + (f", {shape}" if shape else ""))
+    return lines + ([f"figure: {results['figure']}"] if "figure" in results else [])
 
 
 def print_results(results: dict[str, Any], lines: list[str], *, as_json: bool) -> None:

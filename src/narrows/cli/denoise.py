@@ -20,7 +20,7 @@ from narrows.cli._options import (
     rows_option,
     shape_option,
 )
-from narrows.cli._outputs import check_image_shape, check_outputs, print_results
+from narrows.cli._outputs import check_image_shape, check_outputs, file_lines, print_results
 
 if TYPE_CHECKING:
     from narrows.writers.images import ImageFolder
@@ -106,7 +106,6 @@ def denoise(
             image_shape=image_shape or fitted.schema.image_shape or source.image_shape,
         )  # fmt: skip
         results |= {"output": str(output), "shape": shape}
-        lines.append(f"output: {output}")
     if noise is not None:
         measured = measure_denoising(fitted, source, noise, generator=same_noise())
         results |= measured.as_dict()
@@ -131,5 +130,4 @@ def denoise(
         )
         save_figure(picture, figure)
         results["figure"] = str(figure)
-        lines.append(f"figure: {figure}")
-    print_results(results, lines, as_json=as_json)
+    print_results(results, lines + file_lines(results), as_json=as_json)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from narrows.applications.printing import counted
 from narrows.cli._data import open_data, row_names
 from narrows.cli._models import open_model
 from narrows.cli._options import data_argument, json_option, model_argument, output_option
@@ -28,7 +29,7 @@ def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> N
     are documents or t.csv:id=NAME. A .npy file holds numbers only.
     """
     from narrows.estimators.inputs import query_rows
-    from narrows.model.coding import layer_features
+    from narrows.model.features import layer_features
     from narrows.writers.tables import check_rows_file, write_rows
 
     check_rows_file(output, model, data)
@@ -42,4 +43,4 @@ def encode(model: Path, data: str, output: Path, layer: int, as_json: bool) -> N
     if as_json:
         print_json({"output": str(output), "shape": shape})
     else:
-        click.echo(f"{output}: {shape[0]} codes of {shape[1]} numbers")
+        click.echo(f"{output}: {counted(shape[0], 'code')} of {counted(shape[1], 'number')}")

@@ -10,7 +10,7 @@ import click
 from narrows.cli._data import open_data
 from narrows.cli._models import open_model
 from narrows.cli._options import PATH, SEED, json_option, model_argument, rows_option, shape_option
-from narrows.cli._outputs import check_image_shape, check_outputs, print_results
+from narrows.cli._outputs import check_image_shape, check_outputs, file_lines, print_results
 
 if TYPE_CHECKING:
     from narrows.estimators.autoencoders.base import AbstractAutoencoder
@@ -120,8 +120,7 @@ def generate(
             estimator, kind, options[kind], output=output, figure=figure, image_shape=image_shape,
             options=options,
         )  # fmt: skip
-    lines += [f"{key}: {results[key]}" for key in ("output", "figure") if key in results]
-    print_results(results, lines, as_json=as_json)
+    print_results(results, lines + file_lines(results), as_json=as_json)
 
 
 def _sample(

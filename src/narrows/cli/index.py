@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from narrows.applications.printing import counted
 from narrows.cli._data import open_data, row_names
 from narrows.cli._models import open_model
 from narrows.cli._options import PATH, collected, json_option
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["index"]
 
 _SNIPPET = 200
+
+_WORTH_SAYING = 0.005
+"""A smaller share of unknown words is 0%."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +158,12 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
         shares = source.unknown_shares
         kept = shares[shares < 1]
         added["unknown_share"] = round(float(kept.mean()), 4) if len(kept) else 1.0
-        click.echo(
-            f"{data}: the model does not know {added['unknown_share']:.0%} of a document's words, "
-            "on average.",
-            err=True,
-        )
+        if added["unknown_share"] >= _WORTH_SAYING:
+            click.echo(
+                f"{data}: the model does not know {added['unknown_share']:.0%} of a document's "
+                "words, on average.",
+                err=True,
+            )
     return added
 
 
@@ -189,4 +194,4 @@ def _report(rows: Index, output: Path, as_json: bool, added: dict[str, Any]) -> 
                     "width": settings.width, "kind": settings.kind, **added})  # fmt: skip
         return
     what = f"{settings.width} bits" if settings.metric == "hamming" else f"{settings.width} numbers"
-    click.echo(f"{output}: {len(rows)} codes of {what}, {settings.kind}")
+    click.echo(f"{output}: {counted(len(rows), 'code')} of {what}, {settings.kind}")

@@ -24,7 +24,7 @@ from narrows.cli._options import (
     rows_option,
     shape_option,
 )
-from narrows.cli._outputs import check_outputs, print_results
+from narrows.cli._outputs import check_outputs, file_lines, print_results
 from narrows.cli._progress import RowsProgress
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def inpaint(
 ) -> None:
     """Fill in the values of DATA that --mask hides or that are missing (empty cells, NaN).
 
-    Known values are kept, as float32. With --mask, print the error on the values that it hides;
+    Known values do not change. With --mask, print the error on the values that it hides;
     --baselines adds methods without a net.
     """
     import numpy as np
@@ -144,7 +144,6 @@ def inpaint(
                 row_names=named,
             )  # fmt: skip
         results |= {"output": str(output), "shape": written}
-        lines.append(f"output: {output}")
     if mask is not None:
         with progress.counting(source.n_rows, "measuring") as passed:
             found = measure_inpainting(
@@ -171,8 +170,7 @@ def inpaint(
         )  # fmt: skip
         save_figure(picture, figure)
         results["figure"] = str(figure)
-        lines.append(f"figure: {figure}")
-    print_results(results, lines, as_json=as_json)
+    print_results(results, lines + file_lines(results), as_json=as_json)
 
 
 def _fitted_baselines(

@@ -67,9 +67,22 @@ def inspect(model: Path, data: str | None, figure: Path | None, seed: int, as_js
         width = max(map(len, facts))
         for name, value in facts.items():
             if value is not None:
-                shown = _columns(value) if name == "columns" else value
-                shown = f"{shown:.6g}" if isinstance(shown, float) else shown
+                shown = _columns(value) if name == "columns" else _shown(value)
                 click.echo(f"{name:<{width}}  {shown}")
+
+
+def _shown(value: Any) -> str:
+    """Return a fact as text: pieces by name and fields, lists with commas, yes or no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        fields = ", ".join(f"{k} {_shown(v)}" for k, v in value.items() if k != "name")
+        return f"{value.get('name', '')} ({fields})".strip() if fields else str(value["name"])
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or "none"
+    return str(value)
 
 
 def _draw_curves(estimator: Any, figure: Path) -> None:
@@ -161,7 +174,10 @@ def _facts_of_detector(detector: AnomalyDetector) -> dict[str, Any]:
 def _columns(names: list[str]) -> str:
     """Return the first names and how many more there are; --json has them all."""
     more = len(names) - _FIRST
-    shown = ", ".join(one_line(name, 40) for name in names[:_FIRST])
+    shown = ", ".join(
+        f'"{name}"' if "," in name else name
+        for name in (one_line(name, 40) for name in names[:_FIRST])
+    )
     return f"{shown}, and {more} more" if more > 0 else shown
 
 

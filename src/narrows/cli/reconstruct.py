@@ -20,7 +20,7 @@ from narrows.cli._options import (
     rows_option,
     shape_option,
 )
-from narrows.cli._outputs import check_image_shape, check_outputs, print_results
+from narrows.cli._outputs import check_image_shape, check_outputs, file_lines, print_results
 
 if TYPE_CHECKING:
     from narrows.writers.images import ImageFolder
@@ -81,5 +81,4 @@ def reconstruct(
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)
-    lines = [f"{key}: {results[key]}" for key in ("output", "figure") if key in results]
-    print_results(results, lines, as_json=as_json)
+    print_results(results, file_lines(results), as_json=as_json)

@@ -18,7 +18,7 @@ from narrows.cli._options import (
     model_argument,
     rows_option,
 )
-from narrows.cli._outputs import check_outputs, one_line, print_results
+from narrows.cli._outputs import check_outputs, file_lines, one_line, print_results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,8 +93,7 @@ def segment(
         lines.append(overlap.table(class_labels))
     if output is not None:
         write_masks(output, predictions.reshape(len(predictions), *sides), data, named)
-        results["output"] = str(output)
-        lines.append(f"output: {output}")
+        results |= {"output": str(output), "shape": [len(predictions), *sides]}
     if figure is not None:
         at = evenly_spaced(len(predictions), rows).numpy()
         images = np.asarray(evenly_spaced_rows(source, rows))
@@ -110,8 +109,7 @@ def segment(
         )
         save_figure(drawn, figure)
         results["figure"] = str(figure)
-        lines.append(f"figure: {figure}")
-    print_results(results, lines, as_json=as_json)
+    print_results(results, lines + file_lines(results), as_json=as_json)
 
 
 def _class_names(given: str | None, classes: list[int]) -> list[str] | None:

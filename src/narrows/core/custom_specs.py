@@ -124,8 +124,8 @@ def _spec_of(piece: Any, *, strict: bool) -> dict[str, Any]:
         except TypeError:
             if strict:
                 raise UsageError(
-                    f"save: {kind.__qualname__}.{key} is {value!r}, no JSON value; keep numbers, "
-                    "texts and lists as fields, or define to_spec()."
+                    f"save: {kind.__qualname__}.{key} is {value!r}, not a JSON value; keep "
+                    "numbers, texts and lists as fields, or define to_spec()."
                 ) from None
             arguments[key] = repr(value)
     return {"name": name, "arguments": arguments}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from narrows.errors import InvalidData, ResourceError, unknown_name
+from narrows.errors import InvalidData, ResourceError, UsageError, unknown_name
 
 __all__ = ["DATASETS", "Dataset", "File", "fetch", "load_images", "local_folder"]
 
@@ -100,12 +100,12 @@ def local_folder() -> Path | None:
 
     Raises
     ------
-    ResourceError
+    UsageError
         If the folder does not exist.
     """
     named = os.environ.get("NARROWS_DATA")
     if named and not Path(named).is_dir():
-        raise ResourceError(f"NARROWS_DATA: {named} is not a folder; name one, or unset it.")
+        raise UsageError(f"NARROWS_DATA: {named} is not a folder; name one, or unset it.")
     return Path(named) if named else None
 
 

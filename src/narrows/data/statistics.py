@@ -34,7 +34,8 @@ _OF_NAN = (
 )
 _OF_NAN_IN_FILE = (
     "fill them in, or leave out the rows or columns{} that have such values, or fit with "
-    "--corruption missing (corruption='missing'), which takes them"
+    "--corruption missing (corruption='missing'), which takes them; a detector takes such a model "
+    "by --like"
 )
 _OF_INFINITY = "remove or replace such values first"
 _OF_INFINITY_IN_FILE = f"{_OF_INFINITY}, or leave out the rows or columns{{}} that have them"

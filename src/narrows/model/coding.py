@@ -18,10 +18,8 @@ from narrows.data.array_sources import as_tensor
 from narrows.data.scaling import row_totals
 from narrows.data.source import Source, dense_rows_at_a_time, rows_at_a_time
 from narrows.data.statistics import check_finite
-from narrows.errors import UsageError
 from narrows.model.model import Model
 from narrows.model.threads import side_by_side
-from narrows.objectives.code_task import layers_of
 
 __all__ = [
     "BATCH",
@@ -33,7 +31,6 @@ __all__ = [
     "errors",
     "filled_batches",
     "in_input_units",
-    "layer_features",
     "output_of",
     "padded_call",
     "reconstruct_corrupted",
@@ -150,26 +147,6 @@ def reconstruct_corrupted(model: Model, corrupted: Rows, clean: Rows) -> Outputs
     """
     objective = model.objective
     return objective.loss.reconstruction(objective.output(objective.encode(corrupted).h), clean)
-
-
-def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
-    """Yield the activations of an encoder layer, counted from 0; -1 is the code.
-
-    Raises
-    ------
-    UsageError
-        At the first batch, if there is no such layer.
-    """
-
-    def features(x: Rows) -> np.ndarray:
-        layers = layers_of(model.objective, padded(x, _VECTOR))
-        if not -len(layers) <= layer < len(layers):
-            raise UsageError(
-                f"layer: must be from {-len(layers)} to {len(layers) - 1}, got {layer!r}."
-            )
-        return layers[layer][: len(x)].cpu().numpy()
-
-    return encoded(model, source, features)
 
 
 @torch.no_grad()

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from narrows.core.sparse import Rows
 from narrows.data.source import Source
 from narrows.encoders import ConvolutionalEncoder
 from narrows.errors import UsageError
-from narrows.model.coding import padded_call, scaled_batches
+from narrows.model.coding import encoded, padded_call
 from narrows.model.model import Model
 from narrows.objectives.code_task import Head, layers_of
 from narrows.objectives.segmentation import SegmentationHead, pyramid
@@ -19,6 +20,7 @@ __all__ = [
     "check_head_answers",
     "encoder_of_maps",
     "layer_activations",
+    "layer_features",
     "layer_number",
     "layer_widths",
     "outputs_of_head",
@@ -61,11 +63,25 @@ def encoder_of_maps(model: Model) -> ConvolutionalEncoder:
     return encoder
 
 
-@torch.no_grad()
 def layer_activations(model: Model, source: Source, layer: int) -> Iterator[torch.Tensor]:
     """Yield the activations (rows, width) of a layer, counted from 0, for clean rows."""
-    for _, x in scaled_batches(model, source):
-        yield padded_call(lambda rows: layers_of(model.objective, rows, layer + 1)[layer], x)
+
+    def activations(x: Rows) -> torch.Tensor:
+        return padded_call(lambda rows: layers_of(model.objective, rows, layer + 1)[layer], x)
+
+    return encoded(model, source, activations)
+
+
+def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
+    """Yield the activations (rows, width) of an encoder layer; a negative one counts from the end.
+
+    Raises
+    ------
+    UsageError
+        At the first batch, if the layer does not exist.
+    """
+    for activations in layer_activations(model, source, layer_number(model, layer)):
+        yield activations.cpu().numpy()
 
 
 @torch.no_grad()

@@ -50,9 +50,10 @@ class KLToPrior:
     def __call__(self, step: Forward) -> Scalar:
         posterior = step.code.posterior
         if posterior is None:
+            encoder = getattr(step.encoder, "module", step.encoder)
             raise UsageError(
-                "KLToPrior: needs a posterior, which the encoder does not return; use "
-                "VariationalAutoencoder, and with an encoder of your own return "
+                f"KLToPrior: needs a posterior, which {type(encoder).__name__} does not return; "
+                "use VariationalAutoencoder, and with an encoder of your own return "
                 "Code(h, posterior=GaussianPosterior(mean, log_variance))."
             )
         return self.weight * mean_over_rows(posterior.kl_per_component().sum(dim=1), step.weights)

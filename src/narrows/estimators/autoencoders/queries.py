@@ -25,6 +25,7 @@ from narrows.estimators.inputs import FLOATS, called, fit_source, rows_called
 from narrows.estimators.parameters import NarrowsEstimator
 from narrows.model import coding
 from narrows.model.coding import all_rows
+from narrows.model.features import layer_features
 from narrows.model.measured import sorted_errors
 from narrows.model.model import Model
 from narrows.model.training_rows import warn_of_calibration, was_fitted_to
@@ -118,7 +119,7 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
 
     def features(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the activations of an encoder layer, counted from 0; -1 is the code."""
-        return all_rows(coding.layer_features(*self._validated_query(X), layer))
+        return all_rows(layer_features(*self._validated_query(X), layer))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the reconstruction error of every row, (n_samples,), in ``loss_unit_``."""
