@@ -221,7 +221,7 @@ def test_zero_based_sets_the_first_index(tmp_path, zero_based, rows):
 
 def test_an_unclear_first_index_causes_a_warning(tmp_path):
     path = saved(tmp_path / "x.svmlight", HALF)
-    with pytest.warns(UserWarning, match="neither index 0 .* counted from 1.*zero_based=True"):
+    with pytest.warns(UserWarning, match="neither index 0 .* start at 1.*zero_based=True"):
         rows = dense(read(path, n_features=4))
     np.testing.assert_array_equal(rows, [[5, 6, 0, 0], [0, 7, 0, 0]])
 

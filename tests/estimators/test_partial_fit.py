@@ -250,6 +250,19 @@ def test_measurements_of_fit_are_dropped_with_one_warning(kind: Any, X: Any) -> 
         estimator.partial_fit(X)
 
 
+def test_a_call_is_complete_before_it_warns(X: Any) -> None:
+    """Where warnings are errors, weights and history still agree."""
+    ours, theirs = (Autoencoder(2, max_epochs=2, random_state=0).fit(X) for _ in range(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OutdatedWarning)
+        with pytest.raises(OutdatedWarning):
+            ours.partial_fit(X)
+    with pytest.warns(OutdatedWarning):
+        theirs.partial_fit(X)
+    assert ours.history_ == theirs.history_ and ours.n_epochs_ == 3
+    assert equal(weights(ours), weights(theirs))
+
+
 def test_a_failed_call_keeps_the_comparison_to_pca(X: np.ndarray) -> None:
     estimator = LinearAutoencoder(2, max_epochs=2, random_state=0).fit(X)
     with pytest.raises(TrainingDiverged):

@@ -110,7 +110,7 @@ def test_a_copy_keeps_the_classes(copied: Any, tmp_path: Any) -> None:
     assert other.classes_.dtype.kind == "U"
     other.partial_fit(X[LOW][:1], LABELS[LOW][:1])
     assert other.classes_.tolist() == ["high", "low"]
-    with pytest.raises(InvalidData, match="y: class 'middle' was not in the first call"):
+    with pytest.raises(InvalidData, match="y: class 'middle' is not among the 2 classes"):
         other.partial_fit(X[:1], ["middle"])
 
 

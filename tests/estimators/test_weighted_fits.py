@@ -304,3 +304,16 @@ def test_boltzmann_machines_learn_by_weights():
     ae = narrows.StackedAutoencoder(3, loss="bernoulli", scale="none", **settings)
     pretrained = ae.set_params(learning_rate=1e-9).fit(bits, sample_weight=light)
     assert pretrained.reconstruct(bits)[:, 0].max() < 0.1
+
+
+def test_weights_of_rows_of_unknown_y_do_not_matter():
+    """Weights have mean 1 over the rows whose y is known."""
+    y = np.where(np.arange(N) % 2, X[:, 0] > 0, -1)
+    heads = []
+    for unknown in (1.0, 100.0):
+        net = narrows.Autoencoder(2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        head = narrows.CodeClassifier(
+            net, training="joint", missing_label=-1, max_epochs=3, random_state=0
+        )
+        heads.append(head.fit(X, y, sample_weight=np.where(y < 0, unknown, 1.0)))
+    np.testing.assert_allclose(heads[0].history_, heads[1].history_, rtol=1e-5)

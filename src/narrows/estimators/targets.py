@@ -59,7 +59,10 @@ def read_classes(
             raise InvalidData(f"y: classification needs at least two classes, got {len(classes)}.")
     elif not np.isin(present, classes).all():
         new = present[~np.isin(present, classes)].tolist()[0]
-        raise InvalidData(f"y: class {new!r} was not in the first call; call fit.")
+        raise InvalidData(
+            f"y: class {new!r} is not among the {len(classes)} classes of the rows that were "
+            "fitted; call fit with rows of every class."
+        )
     indices = np.searchsorted(classes, np.where(known, values, classes[0]))
     return torch.from_numpy(np.where(known, indices, -1)), classes
 

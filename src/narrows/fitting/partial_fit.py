@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict
 
 import torch
 
 from narrows.data.source import Source, with_targets
-from narrows.errors import OutdatedWarning, TrainingDiverged
+from narrows.errors import TrainingDiverged
 from narrows.fitting.builders import check_loss, new_model, new_trainer
 from narrows.fitting.plan import Plan, training_settings
 from narrows.model.baseline import fit_baseline
@@ -56,14 +55,6 @@ def partial_fit_model(
         raise
     finally:
         objective.eval()
-    if model.densities or model.calibration is not None:
-        warnings.warn(
-            "partial_fit: the errors of held-out rows (p_values) and the densities of the codes "
-            "(sample) that fit measured are dropped, because the net has changed; call fit for new "
-            "ones, or give p_values normal rows as X_calibration.",
-            OutdatedWarning,
-            stacklevel=4,
-        )
     model.densities, model.calibration = {}, None
     if model.value_range is not None and plan.statistics.value_range is not None:
         model.value_range = model.value_range.merged(plan.statistics.value_range)
