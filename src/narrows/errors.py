@@ -30,6 +30,8 @@ Warning
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from functools import cache
 
@@ -62,6 +64,7 @@ __all__ = [
     "first_names",
     "near_name",
     "unknown_name",
+    "warn",
 ]
 
 
@@ -284,3 +287,16 @@ def _synonyms() -> dict[str, tuple[str, ...]]:
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+_BETWEEN = frozenset(["narrows", "sklearn", "contextlib", "functools", "click"])
+"""Packages that may stand between a line of the user and a warning."""
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn the user, at the line of their code that led here."""
+    level, frame = 2, sys._getframe(1)  # pyright: ignore[reportPrivateUsage] -- for stacklevel
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)

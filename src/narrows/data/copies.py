@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from narrows.core.sparse import Rows, SparseRows
 from narrows.data.source import Source
 from narrows.data.splitting import Split
-from narrows.errors import CopiesWarning
+from narrows.errors import CopiesWarning, warn
 
 __all__ = ["count_copies", "too_many_copies", "warn_of_copies"]
 
@@ -29,12 +28,11 @@ def warn_of_copies(rows: Split) -> int:
         return 0
     copies, n = count_copies(rows.training, rows.held_out), rows.held_out.n_rows
     if too_many_copies(copies, n):
-        warnings.warn(
+        warn(
             f"{copies} of the {n} held-out rows are exact copies of training rows, so their "
             "errors, early stopping and p-values are too good for new rows: drop the "
             "copies, keep copies together by groups=, or give validation_data=.",
             CopiesWarning,
-            stacklevel=4,
         )
     return copies
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from torch import Tensor
 from narrows.core.sparse import Rows, SparseRows, dense_rows, stored_values
 from narrows.data.source import Source
 from narrows.data.statistics import TINY, Statistics
-from narrows.errors import InvalidData, LostColumnsWarning, first_names
+from narrows.errors import InvalidData, LostColumnsWarning, first_names, warn
 
 __all__ = [
     "SCALES",
@@ -260,9 +259,8 @@ def _warn(source: Source, lost: Tensor, what: str, statistics: Statistics) -> No
     names = [repr(source.names[i]) if source.names else str(i) for i in numbers]
     low, high = (float(ends[numbers[0]]) for ends in (statistics.smallest, statistics.largest))
     between = f"in {names[0]} from {low:.17g} to {high:.17g}" if low < high else f"{low:.17g}"
-    warnings.warn(
+    warn(
         f"{source.origin}: {'column' if len(names) == 1 else f'{len(names)} columns:'} "
         f"{first_names(names)}: {what.format(between)}",
         LostColumnsWarning,
-        stacklevel=5,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from narrows.core.sparse import Rows, SparseRows, stored_values
 from narrows.data.source import Source
-from narrows.errors import RangeWarning
+from narrows.errors import RangeWarning, warn
 
 __all__ = ["Sizes", "ValueRange", "read_value_range", "row_sizes"]
 
@@ -81,12 +80,11 @@ class ValueRange:
         low, high = float(values.min()), float(values.max())
         if isinstance(first, SparseRows):
             low, high = min(low, 0.0), max(high, 0.0)
-        warnings.warn(
+        warn(
             f"{source.origin}: values from {low:g} to {high:g}, but the model was fitted to values "
             f"from {self.low:g} to {self.high:g}: are they in the same units? Scale the rows like "
             "those of the fit, or fit to rows like these.",
             RangeWarning,
-            stacklevel=4,
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +15,7 @@ from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from narrows.data.array_sources import plain_array
-from narrows.errors import HeldOutClassWarning, InvalidData
+from narrows.errors import HeldOutClassWarning, InvalidData, warn
 
 __all__ = [
     "classes_from_spec",
@@ -267,11 +266,10 @@ def warn_of_held_out_classes(classes: np.ndarray, what: str) -> None:
     HeldOutClassWarning
     """
     if len(classes):
-        warnings.warn(
+        warn(
             f"y: all {what} class {classes.tolist()[:10]} are held out, so the head does not "
             "learn it; give another random_state, or validation_data.",
             HeldOutClassWarning,
-            stacklevel=5,
         )
 
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from narrows.errors import MissingFontWarning, ResourceError, UsageError
+from narrows.errors import MissingFontWarning, ResourceError, UsageError, warn
 
 __all__ = ["check_figure_name", "save_figure", "set_fonts"]
 
@@ -74,11 +74,10 @@ def set_fonts(figure: Figure) -> None:
         text.set_fontfamily(families)  # pyright: ignore[reportAttributeAccessIssue] -- all are texts
     if lacking:
         shown = "".join(sorted(lacking)[:10])
-        warnings.warn(
+        warn(
             f"figure: no font on this machine has the letters {shown!r}, which are drawn as boxes; "
             "install one that has them, such as Noto Sans CJK.",
             MissingFontWarning,
-            stacklevel=3,
         )
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 
 from narrows.core.sparse import dense_rows
 from narrows.data.copies import count_copies, too_many_copies
 from narrows.data.source import Source
-from narrows.errors import CopiesWarning
+from narrows.errors import CopiesWarning, warn
 from narrows.model.baseline import sample_size
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
@@ -99,20 +97,18 @@ def warn_of_calibration(calibration: Source, rows: Source, *, fitted: bool) -> N
     CopiesWarning
     """
     if fitted:
-        warnings.warn(
+        warn(
             f"{calibration.origin}: the model was fitted to these rows, so their errors are too "
             "small, and p-values computed from them are too low; pass normal rows that fit did not "
             "see.",
             CopiesWarning,
-            stacklevel=4,
         )
         return
     copies = count_copies(calibration, rows)
     if too_many_copies(copies, rows.n_rows):
-        warnings.warn(
+        warn(
             f"{calibration.origin}: {copies} of the {rows.n_rows} rows of {rows.origin} are among "
             f"these rows, so their p-values are too high; pass normal rows that are not in "
             f"{rows.origin}.",
             CopiesWarning,
-            stacklevel=4,
         )

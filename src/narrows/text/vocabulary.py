@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.core.checks import check_number
-from narrows.errors import InvalidData, ModelFileError, ResourceError, UnspacedTextWarning
+from narrows.errors import InvalidData, ModelFileError, ResourceError, UnspacedTextWarning, warn
 from narrows.text.analyzer import Analyzer
 from narrows.text.counting import (
     Block,
@@ -251,12 +250,11 @@ class Vocabulary:
 def _warn_of_unspaced(share: float) -> None:
     """Warn if the share of unspaced characters is so large that characters are counted."""
     if share >= UNSPACED_SHARE:
-        warnings.warn(
+        warn(
             f"texts: {share:.0%} of their characters are of scripts without spaces between words "
             "(such as Chinese, Japanese or Thai), so n-grams of characters are counted instead of "
             "words. Set analyzer='char_wb' to avoid this warning, or analyzer='word' for words.",
             UnspacedTextWarning,
-            stacklevel=3,
         )
 
 

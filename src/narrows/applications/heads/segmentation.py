@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -11,7 +10,7 @@ import torch
 
 from narrows.applications.printing import shown_as_table
 from narrows.data.source import Source
-from narrows.errors import InvalidData
+from narrows.errors import InvalidData, warn
 from narrows.model.coding import padded_call, scaled_batches
 from narrows.model.model import Model
 from narrows.objectives.segmentation import SegmentationHead, pyramid
@@ -169,9 +168,8 @@ def _check_classes(
             )
         raise InvalidData(text)
     if not known.all() and not np.isin(classes[1:], present).any():
-        warnings.warn(
+        warn(
             f"masks: no pixel is of class {', '.join(map(str, classes[1:]))}, and {unknown} is the "
             f"label for pixels that do not count; if {unknown} is a class here, write it as the "
-            "segmenter's.",
-            stacklevel=3,
+            "segmenter's."
         )

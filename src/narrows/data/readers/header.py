@@ -6,12 +6,11 @@ wavelengths, or 0, 1, 2, ... as pandas writes them. ``has_header`` decides, and 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from narrows.data.readers.cells import as_number, is_missing, is_number, is_text, with_commas
-from narrows.errors import HeaderWarning, InvalidData
+from narrows.errors import HeaderWarning, InvalidData, warn
 
 __all__ = [
     "N_INSPECTED",
@@ -94,7 +93,7 @@ def warn_of_numbers_as_names(
 
 
 def warn_of_header(message: str) -> None:
-    warnings.warn(message, HeaderWarning, stacklevel=5)
+    warn(message, HeaderWarning)
 
 
 def is_header_of_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from narrows.data.readers.kinds import SEPARATORS, is_idx, kind_of, unknown_kind
 from narrows.data.readers.lines import DAMAGED_GZIP, encoding_of, opened
 from narrows.data.readers.npy import read_npy, read_npz
 from narrows.data.readers.svmlight import is_svmlight, read_svmlight_labels
-from narrows.errors import InvalidData, unknown_name
+from narrows.errors import InvalidData, unknown_name, warn
 
 __all__ = [
     "SEPARATOR",
@@ -70,9 +69,7 @@ def read_labels(
     elif kind == ".txt" or kind in SEPARATORS:
         rows = _text(path)
         if len(rows) == n_rows + 1 and is_header_of_labels(rows[0], rows[1:], unknown):
-            warnings.warn(
-                f"{path}: the first line, {rows[0][0]!r}, was read as a header.", stacklevel=2
-            )
+            warn(f"{path}: the first line, {rows[0][0]!r}, was read as a header.")
             del rows[0]
         elif len(rows) == n_rows:
             _refuse_header(path, rows, unknown)

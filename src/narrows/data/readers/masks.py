@@ -17,7 +17,7 @@ from narrows.data.readers.images import decode_image, decode_images
 from narrows.data.readers.labels import read_labels
 from narrows.data.readers.npy import read_npz
 from narrows.data.source import Source
-from narrows.errors import InvalidData, PairingWarning
+from narrows.errors import InvalidData, PairingWarning, warn
 
 __all__ = ["places_by_name", "read_mask_file", "read_mask_images"]
 
@@ -301,11 +301,10 @@ def places_by_name(images: Path, masks: Path) -> np.ndarray:
             f"{masks}: {n_shared} of {n} masks have the name of an image in {images}, the others "
             f"do not; in the order of names {pair}. Give every mask the name of its image."
         )
-    warnings.warn(
+    warn(
         f"{masks}: {n_shared} of {n} masks have the name of an image in {images}; they are paired "
         f"in the order of their names: {pair}. Give masks the names of their images to be sure.",
         PairingWarning,
-        stacklevel=2,
     )
     return in_order
 

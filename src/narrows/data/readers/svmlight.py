@@ -12,7 +12,6 @@ from __future__ import annotations
 import codecs
 import io
 import re
-import warnings
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
@@ -26,7 +25,7 @@ from narrows.data.array_sources import array_source
 from narrows.data.memory import check_columns, check_stored
 from narrows.data.readers.lines import lines
 from narrows.data.source import Source
-from narrows.errors import InvalidData, NarrowsError, UsageError
+from narrows.errors import InvalidData, NarrowsError, UsageError, warn
 
 __all__ = ["is_svmlight", "read_svmlight", "read_svmlight_labels"]
 
@@ -76,12 +75,11 @@ def read_svmlight(
     if zero_based is None and matrix.indices.min() > 0:
         matrix = _counted_from_one(matrix)
         if n_features is not None and matrix.shape[1] < n_features:
-            warnings.warn(
+            warn(
                 f"{path}: with n_features={n_features}, the file has neither index 0 nor index "
                 f"{n_features}; indices are assumed to start at 1. "
                 "read(path, n_features=..., zero_based=True) counts from 0, zero_based=False from "
-                "1 without this warning; in the shell FILE:features=...,first=0 or first=1.",
-                stacklevel=3,
+                "1 without this warning; in the shell FILE:features=...,first=0 or first=1."
             )
     if n_features is not None:
         check_columns(n_features, str(path))

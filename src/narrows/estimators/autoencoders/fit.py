@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from narrows.data.copies import warn_of_copies
 from narrows.data.source import Source
 from narrows.data.splitting import Selection, Split
 from narrows.data.statistics import Statistics, describe
-from narrows.errors import OutdatedWarning, UsageError
+from narrows.errors import OutdatedWarning, UsageError, warn
 from narrows.estimators.autoencoders.clean_rows import clean_rows
 from narrows.estimators.autoencoders.penalty_targets import (
     TargetEncoding,
@@ -185,12 +184,11 @@ def pass_once(estimator: Any, X: Any, y: Any = None) -> None:
     arguments = {**state.arguments, "random_state": current["random_state"]}
     estimator._adopt(model, record, TrainingState(arguments, targets.encoding, trainer))
     if outdated:  # last, in case warnings are errors
-        warnings.warn(
+        warn(
             "partial_fit: the errors of held-out rows (p_values) and the densities of the codes "
             "(sample) that fit measured are dropped, because the net has changed; call fit for new "
             "ones, or give p_values normal rows as X_calibration.",
             OutdatedWarning,
-            stacklevel=3,
         )
 
 

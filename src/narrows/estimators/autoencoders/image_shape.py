@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 
 from narrows.core.convolution import checked_shape
 from narrows.data.source import Source
-from narrows.errors import ImageShapeWarning, UsageError
+from narrows.errors import ImageShapeWarning, UsageError, warn
 
 __all__ = ["check_order", "shape_of_rows"]
 
@@ -36,12 +35,11 @@ def shape_of_rows(source: Source, given: Sequence[int] | None) -> tuple[int, int
         side = math.isqrt(n // channels)
         if side > 1 and side * side * channels == n:
             return side, side, channels
-    warnings.warn(
+    warn(
         f"{source.origin}: {n} features do not make a square image and are read as a signal, in "
         f"which neighboring columns belong together; give image_shape=(1, {n}) (--image-shape "
         f"1,{n}) if they do, or use Autoencoder (--variant plain) for a table.",
         ImageShapeWarning,
-        stacklevel=2,
     )
     return 1, n, 1
 
@@ -57,11 +55,10 @@ def _check_channels_last(shape: tuple[int, int, int], source: Source) -> None:
             f"{message}the colors come first, move them: X.transpose(0, 2, 3, 1); if not, give "
             f"{_as_argument(shape)}."
         )
-    warnings.warn(
+    warn(
         f"{message}the first axis is the one channel, give {_as_argument((second, last))}; if not, "
         f"give {_as_argument(shape)}.",
         ImageShapeWarning,
-        stacklevel=2,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,7 @@ from narrows.corruptions.patches import with_image_shape
 from narrows.data.scaling import fit_scaling
 from narrows.data.source import Source
 from narrows.data.statistics import Statistics
-from narrows.errors import CopyingWarning, InvalidData, UsageError, unknown_name
+from narrows.errors import CopyingWarning, InvalidData, UsageError, unknown_name, warn
 from narrows.estimators.parameters import (
     corruption_spec,
     json_parameters,
@@ -221,12 +220,11 @@ def _warn_of_copying(choice: Choice, source: Source) -> None:
     corrupts = parameters.get("corruption", _NO_CORRUPTION) != _NO_CORRUPTION
     if width < source.n_features or choice.cannot_copy or corrupts or parameters.get("penalties"):
         return
-    warnings.warn(
+    warn(
         f"n_components={width} is not less than n_features="
         f"{source.n_features}: the net may learn to copy; narrow the code or add a "
         "corruption or penalty.",
         CopyingWarning,
-        stacklevel=4,
     )
 
 

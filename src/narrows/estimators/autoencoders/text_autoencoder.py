@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from narrows.errors import (
     UnknownWordsWarning,
     UsageError,
     unknown_name,
+    warn,
 )
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.held_out import Select
@@ -154,11 +154,10 @@ class TextAutoencoder(AbstractAutoencoder):
         empty = add_rows(index, model, source, rows, metadata)
         if len(empty):
             n = counted(len(empty), "row")
-            warnings.warn(
+            warn(
                 f"{source.origin}: {n} without a known word left out of the index, the first "
                 f"{rows[empty[0]]!r}: no search could find them by their content.",
                 EmptyDocumentWarning,
-                stacklevel=2,
             )
         _warn_of_unknown(source, "documents", skip_empty=True)
         return index
@@ -233,11 +232,10 @@ def _warn_of_empty(counts: Any, origin: str) -> None:
     empty = np.flatnonzero(empty_rows(counts))
     if len(empty):
         n = counted(len(empty), "document")
-        warnings.warn(
+        warn(
             f"{origin}: {n} without a word of the vocabulary, the first at position {empty[0]}: "
             "all of them get the same code, as if they were empty.",
             EmptyDocumentWarning,
-            stacklevel=4,
         )
 
 
@@ -245,11 +243,10 @@ def _warn_of_no_hits(hits: list[list[Hit]], source: Source) -> None:
     empty = [row for row, found in enumerate(hits) if not found]
     if empty:
         n = counted(len(empty), "query", "queries")
-        warnings.warn(
+        warn(
             f"{source.origin}: no hits for {n} without a known word, the first at position "
             f"{empty[0]}.",
             EmptyDocumentWarning,
-            stacklevel=3,
         )
 
 
@@ -261,9 +258,8 @@ def _warn_of_unknown(source: Source, what: str, *, skip_empty: bool = False) -> 
     share = float(partial.mean() if skip_empty else partial.max()) if len(partial) else 0.0
     if share > _MAX_UNKNOWN:
         words = f"{share:.0%} of the words of {'a ' if what == 'query' else 'the '}{what}"
-        warnings.warn(
+        warn(
             f"{source.origin}: {words} are not in the model's vocabulary and are ignored; see "
             "vocabulary_.unknown_shares(X).",
             UnknownWordsWarning,
-            stacklevel=3,
         )

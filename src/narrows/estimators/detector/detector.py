@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +15,7 @@ from narrows.artefact import Artefact, write_artefact
 from narrows.core.checks import check_number
 from narrows.data.source import identity_of
 from narrows.data.statistics import describe
-from narrows.errors import NothingFlaggedWarning
+from narrows.errors import NothingFlaggedWarning, warn
 from narrows.estimators.autoencoders.clean_rows import check_ignored
 from narrows.estimators.autoencoders.plan import admits_missing
 from narrows.estimators.columns import keep_names
@@ -232,12 +231,11 @@ class AnomalyDetector(FittedDetector):
             return float(np.percentile(self._scores(source), 100 * self.contamination))
         smallest = 1 / (len(self.calibration_) + 1)
         if self.alpha_ < smallest:
-            warnings.warn(
+            warn(
                 f"alpha={self.alpha!r}: flags nothing, because no p-value can be below "
                 f"{smallest:.3g}, 1 / (n_samples + 1); give more rows, a larger alpha, or "
                 "contamination.",
                 NothingFlaggedWarning,
-                stacklevel=3,
             )
         return -conformal_threshold(self.calibration_, self.alpha_)
 
