@@ -1,4 +1,4 @@
-"""Warnings name the line of the user, however deep in Narrows they arise."""
+"""Warnings name the user's file, however deep in Narrows they arise."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def table(tmp_path) -> str:
         (CopiesWarning, lambda _: Autoencoder(2, **SMALL).fit(np.tile(X[:6], (10, 1)))),
         (OutdatedWarning, lambda _: fitted().partial_fit(X)),
         (RangeWarning, lambda _: fitted().transform(1e4 * X)),
-        (RangeWarning, lambda _: fitted().fit_transform(X) is fitted().score_samples(1e4 * X)),
+        (RangeWarning, lambda _: fitted().score_samples(1e4 * X)),
         (HeaderWarning, lambda tmp_path: read(table(tmp_path))),
     ],
 )
-def test_a_warning_names_the_line_of_the_user(category: type, call: Callable, tmp_path) -> None:
+def test_a_warning_names_the_file_of_the_user(category: type, call: Callable, tmp_path) -> None:
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         call(tmp_path)

@@ -25,13 +25,13 @@ from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images
 from narrows.fitting.pair_calibration import (
-    PairOdds,
+    PairModel,
     Pairs,
     area_under_curve,
     calibrated,
     calibration_error,
-    class_folds,
     drawn_pairs,
+    measure_classes,
 )
 from narrows.fitting.pair_metric import metric_of_classes, of_length_1
 
@@ -111,7 +111,7 @@ def matcher(train: np.ndarray, test: np.ndarray, seed: int, *, repeats: int = 5)
             return lambda pairs: squared(embedded, pairs)
 
         generator = np.random.default_rng(seed)
-        folds = class_folds(y, learn, 5, repeats, generator=generator)
+        folds = measure_classes(y, learn, 5, repeats, generator=generator)
         return metric_of_classes(rows, y, shift=shift).embed(test), calibrated(*folds).odds
 
     return judge
@@ -129,7 +129,7 @@ def joint(net: Autoencoder, train: np.ndarray, test: np.ndarray, seed: int) -> J
         fitted = CodeMatcher(
             net, training="joint", max_epochs=epochs, batch_size=64, random_state=seed
         ).fit(rows, known)
-        return fitted.transform(test), PairOdds(fitted.intercept_, fitted.slope_)
+        return fitted.transform(test), PairModel(fitted.intercept_, fitted.slope_)
 
     return judge
 

@@ -14,7 +14,7 @@ from narrows.data.array_sources import array_source
 from narrows.data.scaling import SCALES, Scaling, fit_scaling
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, UsageError
-from narrows.fitting.choose_loss import choose_loss, choose_scale
+from narrows.fitting.choose_scale_and_loss import choose_loss, choose_scale
 
 
 def scaled(X, kind):

@@ -17,10 +17,10 @@ from narrows.fitting.pair_calibration import (
     area_under_curve,
     calibration_error,
     drawn_pairs,
-    fit_odds,
-    folds_of_classes,
-    folds_of_rows,
+    fit_pair_model,
     reliability_table,
+    split_by_class,
+    split_by_row,
 )
 from narrows.fitting.pair_metric import metric_of_classes, metric_of_pairs, of_length_1
 from narrows.objectives.code_task import Head
@@ -72,7 +72,7 @@ def test_no_pairs_are_drawn_if_none_exist(y, rng):
 
 def test_folds_of_classes_hold_out_every_class_once_and_two_or_more_together(rng):
     y = np.r_[np.repeat(np.arange(7), 4), -1, -1]
-    folds = list(folds_of_classes(y, 5, generator=rng))
+    folds = list(split_by_class(y, 5, generator=rng))
     assert len(folds) == 3
     assert (np.sum(folds, axis=0) == (y >= 0)).all()
     for held in folds:
@@ -81,7 +81,7 @@ def test_folds_of_classes_hold_out_every_class_once_and_two_or_more_together(rng
 
 def test_folds_of_rows_hold_out_every_row_once_and_a_share_of_each_class(rng):
     y = np.repeat([0, 1, -1], [10, 5, 3])
-    folds = list(folds_of_rows(y, 5, generator=rng))
+    folds = list(split_by_row(y, 5, generator=rng))
     assert (np.sum(folds, axis=0) == (y >= 0)).all()
     assert all((y[held] == 0).sum() == 2 and (y[held] == 1).sum() == 1 for held in folds)
 
@@ -89,7 +89,7 @@ def test_folds_of_rows_hold_out_every_row_once_and_a_share_of_each_class(rng):
 def test_the_odds_that_generated_the_labels_are_recovered(rng):
     squared = rng.uniform(0, 4, size=200_000)
     same = rng.random(len(squared)) < 1 / (1 + np.exp(-(2.5 - 1.7 * squared)))
-    odds = fit_odds(squared, same)
+    odds = fit_pair_model(squared, same)
     assert odds.intercept == pytest.approx(2.5, abs=0.05)
     assert odds.slope == pytest.approx(1.7, abs=0.03)
     assert calibration_error(odds.probability(squared), same) < 0.005
@@ -98,12 +98,12 @@ def test_the_odds_that_generated_the_labels_are_recovered(rng):
 @pytest.mark.parametrize("same", [[True, True, False, False], [False, False, True, True]])
 def test_odds_stay_finite_and_decrease_for_any_labels(same):
     """Perfect separation, and perfect separation in reverse order."""
-    odds = fit_odds(np.array([0.0, 0.1, 3.9, 4.0]), np.array(same))
+    odds = fit_pair_model(np.array([0.0, 0.1, 3.9, 4.0]), np.array(same))
     assert 0 < odds.slope < np.inf and np.isfinite(odds.intercept)
 
 
 def test_odds_of_pairs_at_distance_0_are_the_share_of_same_pairs():
-    odds = fit_odds(np.zeros(1000), np.arange(1000) < 250)
+    odds = fit_pair_model(np.zeros(1000), np.arange(1000) < 250)
     assert odds.probability(np.zeros(1))[0] == pytest.approx(0.25, abs=0.01)
 
 
@@ -268,7 +268,7 @@ def test_the_gradient_of_the_odds_is_correct(rng):
     """No step away from the optimum lowers the loss."""
     squared = rng.uniform(0, 4, size=500)
     same = rng.random(500) < 0.5 - 0.1 * squared
-    odds = fit_odds(squared, same)
+    odds = fit_pair_model(squared, same)
 
     def cost(ab):
         n_same = same.sum()

@@ -93,6 +93,18 @@ def test_a_finished_run_continues_with_more_epochs(x: np.ndarray, tmp_path: Path
     assert not equal(weights(longer), weights(first))
 
 
+def test_resuming_a_finished_run_does_not_change_how_it_continues(
+    x: np.ndarray, tmp_path: Path
+) -> None:
+    """The checkpoint that this writes has the random states of the one that it read."""
+    for folder, epochs in ((tmp_path / "a", (2, 4)), (tmp_path / "b", (2, 2, 2, 4))):
+        for i, max_epochs in enumerate(epochs):
+            last = small(max_epochs=max_epochs).fit(x, checkpoint=folder, resume=i > 0)
+        if folder.name == "a":
+            expected = last
+    assert equal(weights(last), weights(expected)) and outcome(last) == outcome(expected)
+
+
 def test_a_continued_run_can_be_interrupted(x: np.ndarray, tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:

@@ -31,7 +31,7 @@ __all__ = [
     "output_option",
     "quiet_option",
     "read_settings",
-    "rows_option",
+    "row_output_option",
     "set_option",
     "shape_option",
     "size_of",
@@ -94,7 +94,7 @@ class RowOutput(click.ParamType):
         return row_target(value) if isinstance(value, str) else value
 
 
-def rows_option(
+def row_output_option(
     what: str, *, required: bool = False, files: str = ".npy, .csv or .tsv"
 ) -> Callable[[Any], Any]:
     """Return -o for rows in input units, which may be images, or for masks of them."""

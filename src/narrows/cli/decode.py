@@ -9,7 +9,7 @@ import click
 
 from narrows.cli._data import HEADERS
 from narrows.cli._models import open_model
-from narrows.cli._options import PATH, json_option, model_argument, rows_option, shape_option
+from narrows.cli._options import PATH, json_option, model_argument, row_output_option, shape_option
 from narrows.cli._outputs import check_image_shape, print_json
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["decode"]
 @click.command(short_help="Decode codes to rows.")
 @model_argument
 @click.argument("codes", type=PATH)
-@rows_option("the rows", required=True)
+@row_output_option("the rows", required=True)
 @shape_option
 @json_option
 def decode(

@@ -17,7 +17,7 @@ from narrows.cli._options import (
     figure_rows_option,
     json_option,
     model_argument,
-    rows_option,
+    row_output_option,
     shape_option,
 )
 from narrows.cli._outputs import check_image_shape, check_outputs, file_lines, print_results
@@ -33,7 +33,7 @@ __all__ = ["denoise"]
 )
 @model_argument
 @data_argument
-@rows_option("the clean rows")
+@row_output_option("the clean rows")
 @click.option("--corrupt", metavar="SPEC", help="Take DATA as clean: corrupt them first, by "
               "gaussian:0.3, masking:0.5 or the like, and measure against them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of --corrupt.")

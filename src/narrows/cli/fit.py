@@ -168,7 +168,7 @@ def _targets(
     """
     from narrows.cli._labels import labels_for_penalty
     from narrows.errors import UsageError
-    from narrows.estimators.autoencoders.plan import task_of
+    from narrows.estimators.autoencoders.penalty_targets import task_of
     from narrows.text import Documents
 
     validation = options.validation

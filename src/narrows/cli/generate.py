@@ -9,7 +9,14 @@ import click
 
 from narrows.cli._data import open_data
 from narrows.cli._models import open_model
-from narrows.cli._options import PATH, SEED, json_option, model_argument, rows_option, shape_option
+from narrows.cli._options import (
+    PATH,
+    SEED,
+    json_option,
+    model_argument,
+    row_output_option,
+    shape_option,
+)
 from narrows.cli._outputs import check_image_shape, check_outputs, file_lines, print_results
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ _IN_FIGURE = 100
 @click.option("-n", "--samples", "n", type=int,
               help="How many new rows, up to 10,000,000 [100]; with --perturb, new rows per row "
               "[8]; with --traverse and --interpolate, steps [9].")  # fmt: skip
-@rows_option("the rows")
+@row_output_option("the rows")
 @click.option("--figure", type=PATH, help=f"Where to draw the first {_IN_FIGURE} new rows; or "
               "walks, one per line, beside the rows of data that they start from.")  # fmt: skip
 @click.option(

@@ -21,7 +21,7 @@ from narrows.cli._options import (
     json_option,
     model_argument,
     quiet_option,
-    rows_option,
+    row_output_option,
     shape_option,
 )
 from narrows.cli._outputs import check_outputs, file_lines, print_results
@@ -59,7 +59,7 @@ class _FillOptions:
 )  # fmt: skip
 @click.option("--method", default="auto", show_default=True,
               help="How to fill in: auto, pass, projection or code.")  # fmt: skip
-@rows_option("the filled rows")
+@row_output_option("the filled rows")
 @click.option("--figure", type=PATH, help="Where to draw rows before hiding, with values "
               "hidden, and filled in.")  # fmt: skip
 @click.option(

@@ -17,7 +17,7 @@ from narrows.cli._options import (
     figure_rows_option,
     json_option,
     model_argument,
-    rows_option,
+    row_output_option,
     shape_option,
 )
 from narrows.cli._outputs import check_image_shape, check_outputs, file_lines, print_results
@@ -31,7 +31,7 @@ __all__ = ["reconstruct"]
 @click.command(short_help="Write reconstructions, or draw them beside PCA's.")
 @model_argument
 @data_argument
-@rows_option("the reconstructions")
+@row_output_option("the reconstructions")
 @click.option("--figure", type=PATH, help="Where to draw rows, their reconstructions, and PCA's.")
 @figure_rows_option()
 @shape_option

@@ -16,7 +16,7 @@ from narrows.cli._options import (
     data_argument,
     json_option,
     model_argument,
-    rows_option,
+    row_output_option,
 )
 from narrows.cli._outputs import check_outputs, file_lines, one_line, print_results
 
@@ -31,7 +31,7 @@ __all__ = ["segment", "write_masks"]
 @click.command(short_help="Predict masks of images with a segmenter.")
 @model_argument
 @data_argument
-@rows_option(
+@row_output_option(
     "the masks", files=".npy of integers (n, height, width), .csv or .tsv with one line per image"
 )
 @click.option("--masks", type=PATH, help="The true masks: .npy, .npz or a folder of images in the "

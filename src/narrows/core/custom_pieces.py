@@ -158,8 +158,8 @@ def _check_module(slot: str, module: nn.Module) -> None:
         missing = [part for part in ("weights", "biases") if not hasattr(module, part)]
         if missing:
             raise UsageError(
-                f"{slot}: {name} is a {type(module).__mro__[1].__name__} without {missing[0]}; set "
-                f"{missing[0]} to an nn.ParameterList, which may be empty."
+                f"{slot}: {name} has no {missing[0]}; set {missing[0]} to an nn.ParameterList, "
+                "which may be empty."
             )
 
 
@@ -215,13 +215,13 @@ def check_custom_pieces(objective: Objective, x: Rows, y: Tensor | None, *, mean
     counted = combine_weights(known, corrupted.weights)
     errors = _tried("loss", net.loss.per_sample, output, x, counted)
     _check("loss", "one value per row,", errors, (n,))
-    step = Forward(x, corrupted.rows, code, output, net.encoder, net.decoder, y, generator)
     start = _tried("loss", net.loss.inverse_link, mean)
     if not bool(torch.isfinite(start).all()):
         raise UsageError(
             "loss: inverse_link is not finite for the mean of a column, such as 0 of an empty one; "
             "clamp the mean first."
         )
+    step = Forward(x, corrupted.rows, code, output, net.encoder, net.decoder, y, generator)
     for penalty in net.penalties:
         _check("penalties", "a scalar,", _tried("penalties", penalty, step), ())
 
@@ -251,8 +251,8 @@ def _tried(slot: str, function: Callable[..., Any], *arguments: Any, **more: Any
         piece = getattr(piece, "module", getattr(piece, "function", piece))
         name = getattr(piece, "__name__", type(piece).__name__)
         raise UsageError(
-            f"{slot}: {name} fails on rows of X: {type(error).__name__}: {error}; try it on a few "
-            "scaled rows by itself."
+            f"{slot}: {name} fails: {type(error).__name__}: {error}; try it by itself, on a few "
+            "scaled rows or, for inverse_link, on their mean."
         ) from error
 
 

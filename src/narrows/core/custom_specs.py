@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -35,25 +34,25 @@ def is_custom_spec(value: Any) -> bool:
 
 
 def json_pieces(
-    parameters: Mapping[str, Any], *, strict: bool = True, modules: bool = True
+    parameters: Mapping[str, Any], *, strict: bool = True, qualified: bool = True
 ) -> dict[str, Any]:
     """Return parameters in which users' pieces are replaced by their specs.
 
-    ``strict`` refuses pieces that a file cannot name. Without ``modules`` a name is that of the
-    class alone: the module is another one in another program.
+    ``strict`` refuses pieces that a file cannot name. Without ``qualified``, a name is that of
+    the class alone, since the class may be in another module in another program.
 
     Raises
     ------
     UsageError
     """
 
-    def json(value: Any) -> Any:
+    def to_json(value: Any) -> Any:
         if value is None or isinstance(value, str | int | float | bool | Mapping):
             return value
         spec = _spec_of(value, strict=strict)
-        return spec if modules else {**spec, "name": spec["name"].rpartition(":")[2]}
+        return spec if qualified else {**spec, "name": spec["name"].rpartition(":")[2]}
 
-    return _in_slots(parameters, json)
+    return _in_slots(parameters, to_json)
 
 
 def with_pieces(spec: Mapping[str, Any], pieces: Any) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def with_pieces(spec: Mapping[str, Any], pieces: Any) -> dict[str, Any]:
     Raises
     ------
     ModelFileError
-        If a piece was not given, or cannot be made of its arguments.
+        If a piece was not given, or cannot be constructed from its arguments.
     """
     if pieces is None:
         given = []
@@ -132,12 +131,12 @@ def _spec_of(piece: Any, *, strict: bool) -> dict[str, Any]:
 
 
 def _kind(piece: Any) -> Any:
-    """Return what a piece is named by: a function or class itself, of an instance its class."""
+    """Return the object that names a piece: a function or class itself, or an instance's class."""
     return piece if inspect.isfunction(piece) or isinstance(piece, type) else type(piece)
 
 
 def _arguments(piece: Any) -> dict[str, Any] | None:
-    """Return the constructor arguments that a piece tells of; None if it does not."""
+    """Return the constructor arguments that a piece declares; None if it declares none."""
     to_spec = getattr(piece, "to_spec", None)
     if to_spec is not None:
         return dict(to_spec())
@@ -157,7 +156,9 @@ def _state(piece: Any) -> dict[str, Any]:
                 continue
     if not isinstance(piece, nn.Module):
         return {"state": state}
-    structure = re.sub(r" at 0x[0-9a-f]+", "", repr(piece))
+    parts = [(name, type(part).__qualname__) for name, part in piece.named_modules()]
+    shapes = [(name, tuple(value.shape)) for name, value in piece.state_dict().items()]
+    structure = str([*parts, *shapes])
     return {"state": state, "structure": hashlib.sha256(structure.encode()).hexdigest()[:16]}
 
 
@@ -216,13 +217,13 @@ def _piece_of(spec: Mapping[str, Any], given: list[Any]) -> Any:
             return piece
         differences.append(_difference(wanted, own))
     raise ModelFileError(
-        f"no {short} among the pieces is that of the file: {'; '.join(differences)}; give one "
-        f"like it: load(path, pieces=[{short}(...)])."
+        f"no {short} in pieces matches the file: {'; '.join(differences)}; give one that does: "
+        f"load(path, pieces=[{short}(...)])."
     )
 
 
 def _made(kind: Any, short: str, wanted: Mapping[str, Any]) -> Any:
-    """Return an instance of a class, of the arguments in the file, or of none."""
+    """Return an instance made from the file's arguments, or without any if it stores none."""
     arguments = {key: _from_json(value) for key, value in wanted.get("arguments", {}).items()}
     try:
         return kind(**arguments)
@@ -239,4 +240,4 @@ def _difference(wanted: Mapping[str, Any], own: Mapping[str, Any]) -> str:
         for key in sorted({*there, *here}):
             if there.get(key) != here.get(key):
                 return f"{key} is {there.get(key)!r} in the file and {here.get(key)!r} here"
-    return "its layers are others"
+    return "its layers differ"

@@ -198,7 +198,8 @@ class Loss(ABC):
     """What one unit of the loss is, for reports."""
 
     bounded: bool = False
-    """Whether ``check`` refuses some finite values."""
+    """Whether ``check`` refuses some finite values: ``fit`` then checks every row, and
+    ``scale="auto"`` scales rows to [0, 1]."""
 
     @abstractmethod
     def per_sample(self, output: Outputs, x: Rows, weights: Tensor | None = None) -> PerSample:

@@ -27,7 +27,7 @@ __all__ = [
     "check_class_weight",
     "class_weights",
     "weights_of_parts",
-    "rows_that_count",
+    "drop_zero_weight_rows",
 ]
 
 
@@ -45,7 +45,7 @@ class CountedRows:
     numbers: np.ndarray | None = None
 
 
-def rows_that_count(
+def drop_zero_weight_rows(
     sample_weight: Any, source: Source, y: Any, groups: Any, *, keep_places: bool
 ) -> CountedRows:
     """Read the sample weights of a fit, and drop the rows of weight 0.

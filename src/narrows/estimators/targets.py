@@ -71,8 +71,8 @@ def spec_of_classes(classes: np.ndarray) -> dict[str, Any]:
     return {"classes": classes.tolist(), "classes_dtype": classes.dtype.str}
 
 
-def classes_from_spec(spec: Mapping[str, Any], n_outputs: int) -> np.ndarray:
-    """Return the classes of a model file, (n_outputs,).
+def classes_from_spec(spec: Mapping[str, Any], n_outputs: int | None) -> np.ndarray:
+    """Return the classes of a model file, (n_outputs,); None allows any number.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def classes_from_spec(spec: Mapping[str, Any], n_outputs: int) -> np.ndarray:
     classes = np.array(names, dtype=str if dtype.kind == "U" else dtype)
     if classes.tolist() != names or np.unique(classes).tolist() != names:
         raise ValueError("the classes are not sorted, or not of their type")
-    if classes.shape != (n_outputs,):
+    if n_outputs is not None and classes.shape != (n_outputs,):
         raise ValueError(f"{len(classes)} classes for {n_outputs} outputs")
     return classes
 

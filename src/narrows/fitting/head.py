@@ -42,7 +42,7 @@ __all__ = [
     "feature_head",
     "fit_head",
     "new_head",
-    "prepare_on_features",
+    "prepare_feature_head",
     "standardize_frozen",
     "weigh_rows",
 ]
@@ -192,7 +192,7 @@ def standardize_frozen(
         head.start_at(features[training.to(features.device)], weights)
 
 
-def prepare_on_features(
+def prepare_feature_head(
     model: Model,
     source: Source,
     settings: HeadSettings,

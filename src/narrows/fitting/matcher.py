@@ -26,15 +26,15 @@ from narrows.fitting.head import (
     activations_of_rows,
     fit_head,
     new_head,
-    prepare_on_features,
+    prepare_feature_head,
 )
 from narrows.fitting.pair_calibration import (
     Calibration,
     Learner,
     Pairs,
     calibrated,
-    class_folds,
-    pair_folds,
+    measure_classes,
+    measure_pairs,
 )
 from narrows.fitting.pair_metric import (
     PairMetric,
@@ -113,7 +113,7 @@ def fit_matcher(
             _solve(head, features, source, training, metric)
             task = PairTask(head, given=paired, dropout=dropout)
             rows = _as_pairs(source) if paired else source
-            return prepare_on_features(model, rows, settings, task, layer, features, corruption)
+            return prepare_feature_head(model, rows, settings, task, layer, features, corruption)
 
         recipe = HeadRecipe(
             prepare,
@@ -128,9 +128,9 @@ def fit_matcher(
     n_folds = calibration_folds or (5 if settings.frozen else 2)
     if paired:
         same = y[: len(y) // 2] == 1
-        return fitted, calibrated(*pair_folds(same, learn, n_folds, generator=generator))
+        return fitted, calibrated(*measure_pairs(same, learn, n_folds, generator=generator))
     repeats = _REPEATS if settings.frozen else 1
-    return fitted, calibrated(*class_folds(y, learn, n_folds, repeats, generator=generator))
+    return fitted, calibrated(*measure_classes(y, learn, n_folds, repeats, generator=generator))
 
 
 def _learner_on_features(features: np.ndarray, known: np.ndarray, metric: Metric) -> Learner:

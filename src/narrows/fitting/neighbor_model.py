@@ -22,7 +22,7 @@ from narrows.fitting.builders import minimize, new_model, new_trainable
 from narrows.fitting.plan import Plan
 from narrows.model.coding import code_of, encoded
 from narrows.model.model import Model
-from narrows.training.identity import epochs_if_finished
+from narrows.training.identity import max_epochs_if_finished
 from narrows.training.record import Epoch
 from narrows.training.watch import Watch
 
@@ -78,7 +78,7 @@ def neighbor_codes(
     model = new_model(plan, source)
     with watch.part(NEIGHBOR_MODEL, "neighbor model") as part:
         saved = part.saved
-        if saved is not None and (epochs := epochs_if_finished(saved)) is not None:
+        if saved is not None and (epochs := max_epochs_if_finished(saved)) is not None:
             # the fit may continue to more epochs, but the codes of its neighbors are final
             patience = saved.spec["identity"]["patience"]
             plan = replace(plan, max_epochs=epochs, patience=patience)

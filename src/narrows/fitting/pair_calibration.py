@@ -17,17 +17,17 @@ from narrows.errors import InvalidData
 __all__ = [
     "Calibration",
     "HeldOutPairs",
-    "PairOdds",
+    "PairModel",
     "Pairs",
     "area_under_curve",
     "calibrated",
     "calibration_error",
-    "class_folds",
+    "measure_classes",
     "drawn_pairs",
-    "fit_odds",
-    "folds_of_classes",
-    "folds_of_rows",
-    "pair_folds",
+    "fit_pair_model",
+    "split_by_class",
+    "split_by_row",
+    "measure_pairs",
     "reliability_table",
 ]
 
@@ -57,7 +57,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class PairOdds:
+class PairModel:
     """p(same) = sigma(intercept - slope * squared distance), slope > 0."""
 
     intercept: float
@@ -100,7 +100,7 @@ def drawn_pairs(y: np.ndarray, n: int, *, generator: np.random.Generator) -> Pai
     return Pairs(order[places[0]], order[places[1]], np.arange(2 * half) < half)
 
 
-def folds_of_classes(
+def split_by_class(
     y: np.ndarray, n_folds: int, *, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Yield, for each fold, which rows belong to its held-out classes, two or more classes."""
@@ -109,7 +109,7 @@ def folds_of_classes(
         yield np.isin(y, part)
 
 
-def folds_of_rows(
+def split_by_row(
     y: np.ndarray, n_folds: int, *, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Yield, for each fold, which rows are held out: a share of every class."""
@@ -122,11 +122,11 @@ def folds_of_rows(
         yield (fold == k) & (y >= 0)
 
 
-def fit_odds(squared: np.ndarray, same: np.ndarray) -> PairOdds:
-    """Return the odds of maximum likelihood, with slope > 0.
+def fit_pair_model(squared: np.ndarray, same: np.ndarray) -> PairModel:
+    """Fit a logistic model of pairs by Platt scaling, with slope > 0.
 
     The targets are Platt's, (n + 1) / (n + 2) and 1 / (n + 2) instead of 1 and 0, so that the
-    odds stay finite if the distances separate the pairs perfectly.
+    slope stays finite if the distances separate the pairs perfectly.
 
     References: Platt (1999), "Probabilistic outputs for support vector machines".
     """
@@ -148,7 +148,7 @@ def fit_odds(squared: np.ndarray, same: np.ndarray) -> PairOdds:
     found = minimize(
         cost, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(-50, 50), (-12, 8)]
     )
-    return PairOdds(float(found.x[0]), float(math.exp(found.x[1]) / size))
+    return PairModel(float(found.x[0]), float(math.exp(found.x[1]) / size))
 
 
 def area_under_curve(score: np.ndarray, same: np.ndarray) -> float:
@@ -161,7 +161,7 @@ def calibration_error(probability: np.ndarray, same: np.ndarray, *, n_bins: int 
     """Return the expected calibration error: the mean over bins of |mean p - share of same pairs|.
 
     The bins hold equally many pairs. 0 is perfect calibration; by chance a perfectly calibrated
-    model still has about 0.4 / sqrt(pairs in a bin).
+    model still has up to about 0.4 / sqrt(pairs in a bin).
 
     References: Naeini, Cooper, Hauskrecht (2015), "Obtaining well calibrated probabilities using
     Bayesian binning", AAAI; Nguyen, O'Connor (2015), EMNLP (bins of equal mass).
@@ -234,12 +234,12 @@ class Calibration(NamedTuple):
     """
 
     held_out: str
-    odds: PairOdds
+    odds: PairModel
     auc: float | None
     error: float | None
 
 
-def class_folds(
+def measure_classes(
     y: np.ndarray, learn: Learner, n_folds: int, repeats: int, *, generator: np.random.Generator
 ) -> tuple[str, list[HeldOutPairs]]:
     """Measure held-out classes, or held-out rows if there are fewer than 4 classes.
@@ -247,7 +247,7 @@ def class_folds(
     Return "classes", "rows" or, if nothing can be held out, "training", and the measured folds.
     """
     by_class = len(np.unique(y[y >= 0])) >= _LEAST_CLASSES
-    folds = folds_of_classes if by_class else folds_of_rows
+    folds = split_by_class if by_class else split_by_row
     measured: list[HeldOutPairs] = []
     for _ in range(repeats):
         for held in folds(y, n_folds, generator=generator):
@@ -261,7 +261,7 @@ def class_folds(
     return "training", [HeldOutPairs(learn(y)(pairs), pairs.same)]
 
 
-def pair_folds(
+def measure_pairs(
     same: np.ndarray, learn: Learner, n_folds: int, *, generator: np.random.Generator
 ) -> tuple[str, list[HeldOutPairs]]:
     """Measure held-out pairs; pair i is row i of the first and row n + i of both stacked.
@@ -270,7 +270,8 @@ def pair_folds(
     """
     n = len(same)
     measured: list[HeldOutPairs] = []
-    for held in _parts(same, n_folds, generator):
+    for fold in split_by_row(same.astype(np.int64), n_folds, generator=generator):
+        held = np.flatnonzero(fold)
         rest = np.ones(n, dtype=bool)
         rest[held] = False
         if len(np.unique(same[rest])) == len(np.unique(same[held])) == 2:
@@ -283,25 +284,22 @@ def pair_folds(
     return "training", [HeldOutPairs(learn(np.tile(same.astype(np.int64), 2))(pairs), same)]
 
 
-def _parts(same: np.ndarray, n_folds: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    held = folds_of_rows(same.astype(np.int64), n_folds, generator=generator)
-    return (np.flatnonzero(part) for part in held)
-
-
 def calibrated(held_out: str, measured: list[HeldOutPairs]) -> Calibration:
     """Return the odds of all folds, with the AUC and the calibration error as means over folds.
 
-    The arguments are the results of ``class_folds`` or ``pair_folds``.
+    The arguments are the results of ``measure_classes`` or ``measure_pairs``.
 
     The calibration error of a fold is that of odds fitted to the other folds.
     """
-    odds = fit_odds(*(np.concatenate(part) for part in zip(*measured, strict=True)))
+    odds = fit_pair_model(*(np.concatenate(part) for part in zip(*measured, strict=True)))
     if len(measured) < 2:
         return Calibration(held_out, odds, None, None)
     aucs, errors = [], []
     for i, fold in enumerate(measured):
         others = measured[:i] + measured[i + 1 :]
-        odds_of_others = fit_odds(*(np.concatenate(part) for part in zip(*others, strict=True)))
+        odds_of_others = fit_pair_model(
+            *(np.concatenate(part) for part in zip(*others, strict=True))
+        )
         aucs.append(area_under_curve(-fold.squared, fold.same))
         errors.append(calibration_error(odds_of_others.probability(fold.squared), fold.same))
     return Calibration(held_out, odds, float(np.mean(aucs)), float(np.mean(errors)))

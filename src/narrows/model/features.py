@@ -86,7 +86,7 @@ def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndar
 
 @torch.no_grad()
 def outputs_of_head(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.ndarray]:
-    """Yield the outputs of a head: logits (rows, n_classes), or standardized values (rows, 1)."""
+    """Yield the outputs of a head, (rows, n_outputs): logits, standardized values or embeddings."""
     for features in layer_activations(model, source, layer):
         yield padded_call(head, features).cpu().numpy()
 

@@ -99,7 +99,7 @@ class Model:
         """Return the SHA-256 of what determines the codes; an index names its model by it."""
         net = {f"net.{k}": v for k, v in self.objective.state_dict().items()}
         net |= {f"scaling.{k}": v for k, v in self.scaling.tensors().items()}
-        parameters = json_pieces(self.parameters, strict=False, modules=False)
+        parameters = json_pieces(self.parameters, strict=False, qualified=False)
         spec: list[Any] = [*fingerprinted(self.variant, parameters), self.scaling.kind]
         if self.vocabulary is not None:
             spec.append(self.vocabulary.to_artefact_parts()[0])

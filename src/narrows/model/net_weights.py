@@ -1,4 +1,4 @@
-"""Put the weights of a file into a net that was built without memory."""
+"""Load the weights of a file into a net built on the meta device."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["load_weights", "tensor_layout"]
 
 
 def load_weights(net: nn.Module, weights: Mapping[str, Tensor], frozen: Any) -> None:
-    """Make the tensors the weights of the net; ``frozen`` names those that do not train.
+    """Assign tensors to the net's weights; ``frozen`` names those that do not train.
 
-    Weights that are one in the net stay one.
+    Tied weights stay tied.
 
     Raises
     ------

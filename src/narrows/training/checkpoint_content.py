@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from narrows.artefact import Artefact
 from narrows.errors import ModelFileError
-from narrows.training.identity import FREE, check_identity, epochs_if_finished
+from narrows.training.identity import MAY_CHANGE, check_identity, max_epochs_if_finished
 from narrows.training.record import Epoch
 from narrows.training.run import Run
 
-__all__ = ["model_in", "resume_run", "save_run"]
+__all__ = ["model_in", "restore_run", "save_run"]
 
 
 def save_run(run: Run) -> None:
@@ -26,7 +26,7 @@ def save_run(run: Run) -> None:
     checkpoints, snapshot = run.watch.checkpoints, run.watch.snapshot
     if checkpoints is None:
         return
-    run.check_weights()
+    run.check_finite()
     best, values = run.stopping.state()
     spec = {
         "identity": dict(run.watch.identity),
@@ -39,23 +39,23 @@ def save_run(run: Run) -> None:
         "stopped_early": run.record.stopped_early,
         "stopping": values,
     }
-    tensors = {**run.trainer.state(), **best, "random.sampler": run.order}
+    tensors = {**run.trainer.state(), **best, "random.sampler": run.sampler_state}
     if snapshot is not None:
         spec["model"], others = _model_part(snapshot(run.record), run.trainer.objective)
         tensors |= others
     checkpoints.save(Artefact("checkpoint", spec, tensors))
 
 
-def resume_run(run: Run, saved: Artefact) -> None:
-    """Continue a training from a checkpoint; a finished one may continue to a later end.
+def restore_run(run: Run, saved: Artefact) -> None:
+    """Restore the state of a run from a checkpoint; a finished run may then train further.
 
     Raises
     ------
     DataChanged, ModelFileError
         If the checkpoint has other data or other parameters.
     """
-    ended = epochs_if_finished(saved) is not None
-    check_identity(saved.spec["identity"], run.watch.identity, free=FREE if ended else ())
+    ended = max_epochs_if_finished(saved) is not None
+    check_identity(saved.spec["identity"], run.watch.identity, free=MAY_CHANGE if ended else ())
     run.epoch, run.position = saved.spec["epoch"], saved.spec["position"]
     if run.epoch > run.max_epochs:
         raise ModelFileError(
@@ -69,12 +69,13 @@ def resume_run(run: Run, saved: Artefact) -> None:
     run.record.epochs = [Epoch(**epoch) for epoch in saved.spec["epochs"]]
     run.record.stopped_early = saved.spec["stopped_early"]
     run.stopping.restore(saved.tensors, saved.spec["stopping"])
-    if ended and run.max_epochs > saved.spec.get("max_epochs", run.max_epochs):
-        run.stopping.restart_patience(run.epoch)
     if ended:
+        if run.max_epochs > saved.spec.get("max_epochs", run.max_epochs):
+            run.stopping.restart_patience(run.epoch)
         run.record.stopped_early = run.stopping.waited_enough(run.epoch)
     run.trainer.restore(saved.tensors)
-    run.trainer.sampler.set_state(saved.tensors["random.sampler"])
+    run.sampler_state = saved.tensors["random.sampler"]
+    run.trainer.sampler.set_state(run.sampler_state)
 
 
 def _model_part(model: Artefact, objective: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:

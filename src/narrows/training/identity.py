@@ -8,13 +8,13 @@ from typing import Any
 from narrows.artefact import Artefact
 from narrows.errors import DataChanged, ModelFileError
 
-__all__ = ["FREE", "check_identity", "epochs_if_finished"]
+__all__ = ["MAY_CHANGE", "check_identity", "max_epochs_if_finished"]
 
-FREE = ("max_epochs", "patience")
+MAY_CHANGE = ("max_epochs", "patience")
 """Arguments that may differ when a finished training is resumed."""
 
 
-def epochs_if_finished(saved: Artefact) -> int | None:
+def max_epochs_if_finished(saved: Artefact) -> int | None:
     """Return ``max_epochs`` of a checkpoint's training, None if it had not ended."""
     spec = saved.spec
     most = int(spec.get("max_epochs", spec["identity"].get("max_epochs", 0)))
@@ -46,7 +46,7 @@ def check_identity(
                 continue
             was, now = _difference(key, saved.get(key), current.get(key))
             way_out = ""
-            if key in FREE:
+            if key in MAY_CHANGE:
                 way_out = ", or finish that training first and then go on with more epochs"
             raise ModelFileError(
                 f"resume: {was} in the checkpoint and {now} now; start over with resume=False"

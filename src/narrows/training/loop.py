@@ -6,7 +6,7 @@ import torch
 from torch import Generator
 
 from narrows.data.source import Source, n_batches, rows_at_a_time, with_targets
-from narrows.training.checkpoint_content import resume_run, save_run
+from narrows.training.checkpoint_content import restore_run, save_run
 from narrows.training.early_stopping import EarlyStopping
 from narrows.training.precision import product_context
 from narrows.training.record import TrainingRecord
@@ -70,7 +70,7 @@ def train(
     )
     run = Run(trainer, record, EarlyStopping(patience), watch, max_epochs=max_epochs)
     if watch.saved is not None:
-        resume_run(run, watch.saved)
+        restore_run(run, watch.saved)
     batches = n_batches(source, batch_size)
     total = max_epochs * batches
 
@@ -87,13 +87,13 @@ def train(
             run.position += 1
             stopped = watch.stop_requested()
             if (step + 1) % _CHECK_EVERY == 0:
-                run.check_weights()
+                run.check_finite()
             if stopped or run.checkpoint_due():
                 save_run(run)
             if stopped:
                 raise TrainingStopped
         error = None
-        run.check_weights()
+        run.check_finite()
         if validation is not None:
             error = mean_error(trainer, validation)
             run.check_held_out(error)

@@ -29,12 +29,12 @@ class Run:
         self.trainer, self.record, self.stopping = trainer, record, stopping
         self.watch, self.max_epochs = watch, max_epochs
         self.epoch = self.position = 0
-        self.seconds_before = 0.0
-        self.order = trainer.sampler.get_state()
+        self.started = self.seconds_before = 0.0
+        self.sampler_state = trainer.sampler.get_state()
 
     def begin_epoch(self) -> None:
-        """Save the state that determines the order of the rows, and start the clock."""
-        self.order = self.trainer.sampler.get_state()
+        """Keep the state that determines the order of the rows, and start the clock."""
+        self.sampler_state = self.trainer.sampler.get_state()
         self.started = time.perf_counter() - self.seconds_before
         self.seconds_before = 0.0
 
@@ -44,13 +44,13 @@ class Run:
         self.record.epochs.append(epoch)
         self.epoch += 1
         self.position = 0
-        self.order = self.trainer.sampler.get_state()
+        self.sampler_state = self.trainer.sampler.get_state()
         if error is not None:
             done = self.stopping.update(self.epoch, error, self.trainer.objective)
             self.record.stopped_early = done
         return epoch
 
-    def check_weights(self) -> None:
+    def check_finite(self) -> None:
         """Raise TrainingDiverged if a loss or a weight of the epoch so far is not finite."""
         if not self.trainer.finite:
             raise TrainingDiverged(

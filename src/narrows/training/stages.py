@@ -13,9 +13,9 @@ from torch import Tensor
 
 from narrows.artefact import Artefact
 from narrows.training.checkpoint_folder import Checkpoints
-from narrows.training.identity import FREE, check_identity
+from narrows.training.identity import MAY_CHANGE, check_identity
 from narrows.training.record import TrainingRecord
-from narrows.training.watch import Watch
+from narrows.training.watch import Watch, never
 
 __all__ = ["Stages", "digest_of", "open_stages"]
 
@@ -85,7 +85,7 @@ def open_stages(
     ModelFileError, DataChanged
         If the training to resume had other arguments or other data.
     """
-    watch = Watch() if stop_requested is None else Watch(stop_requested=stop_requested)
+    watch = Watch(stop_requested=stop_requested or never)
     if folder is None:
         yield Stages(watch, seed)
         return
@@ -96,7 +96,9 @@ def open_stages(
             seed = saved.spec["identity"].get("seed", seed)
         current = {**identity, "seed": seed}
         if saved is not None:
-            check_identity(saved.spec["identity"], current, free=FREE)  # the parts check these
+            check_identity(
+                saved.spec["identity"], current, free=MAY_CHANGE
+            )  # the parts check these
         else:
             checkpoints.discard_on_next_save()
             try:

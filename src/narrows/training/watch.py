@@ -11,10 +11,11 @@ from narrows.artefact import Artefact
 from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.record import Epoch, TrainingRecord
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "never"]
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Return False: no stop is requested."""
     return False
 
 
@@ -54,7 +55,7 @@ class Watch:
     saved: Artefact | None = None
     identity: Mapping[str, Any] = field(default_factory=dict)
     snapshot: Callable[[TrainingRecord], Artefact] | None = None
-    stop_requested: Callable[[], bool] = _never
+    stop_requested: Callable[[], bool] = never
     on_epoch: Callable[[int, Epoch], None] = _ignore
     on_part: Callable[[str, int, Epoch], None] = _ignore
 

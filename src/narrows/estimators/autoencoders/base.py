@@ -17,7 +17,11 @@ from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
 from narrows.core.custom_pieces import adapted
 from narrows.core.custom_specs import json_pieces
-from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation, pass_once
+from narrows.estimators.autoencoders.fit import (
+    fit_autoencoder,
+    held_out_evaluation,
+    partial_fit_autoencoder,
+)
 from narrows.estimators.autoencoders.generation import GeneratingAutoencoder
 from narrows.estimators.autoencoders.penalty_targets import read_encoding
 from narrows.estimators.autoencoders.plan import Choice, admits_missing
@@ -198,7 +202,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         TrainingDiverged
             If the loss or a weight becomes infinite or NaN.
         """
-        pass_once(self, X, y)
+        partial_fit_autoencoder(self, X, y)
         return self
 
     def _adopt(self, model: Model, record: TrainingRecord, state: TrainingState) -> None:

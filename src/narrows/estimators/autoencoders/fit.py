@@ -20,8 +20,9 @@ from narrows.estimators.autoencoders.penalty_targets import (
     TargetEncoding,
     n_outputs_of,
     read_targets,
+    task_of,
 )
-from narrows.estimators.autoencoders.plan import admits_missing, check_sizes, new_plan, task_of
+from narrows.estimators.autoencoders.plan import admits_missing, check_sizes, new_plan
 from narrows.estimators.autoencoders.training_state import TrainingState, state_of
 from narrows.estimators.held_out import HeldOut, rows_and_y
 from narrows.estimators.inputs import called, rows_called, with_resumed_names
@@ -31,16 +32,16 @@ from narrows.estimators.parameters import (
     json_parameters,
     seed_from,
 )
-from narrows.estimators.sample_weights import rows_that_count, weights_of_parts
+from narrows.estimators.sample_weights import drop_zero_weight_rows, weights_of_parts
 from narrows.estimators.texts import is_texts
 from narrows.fitting.fit import fit_model, interrupted_identity
 from narrows.fitting.partial_fit import partial_fit_model
 from narrows.model.measured import fit_code_densities
 from narrows.model.model import Model
 from narrows.training.progress import Progress
-from narrows.training.watch import Watch
+from narrows.training.watch import Watch, never
 
-__all__ = ["fit_autoencoder", "held_out_evaluation", "pass_once"]
+__all__ = ["fit_autoencoder", "held_out_evaluation", "partial_fit_autoencoder"]
 
 _DRAWN, _UNREAD = HeldOut(), TargetEncoding()
 
@@ -77,12 +78,14 @@ def fit_autoencoder(
     source = estimator._source(estimator._counted(X, select=select), reset=True, min_samples=2)
     source = with_resumed_names(estimator, source, interrupted.get("names", ()))
     check_sizes(estimator, source)
-    counted = rows_that_count(sample_weight, source, y, held_out.groups, keep_places=keep_places)
-    source, regrouped = counted.source, replace(held_out, groups=counted.groups)
+    weighted = drop_zero_weight_rows(
+        sample_weight, source, y, held_out.groups, keep_places=keep_places
+    )
+    source, regrouped = weighted.source, replace(held_out, groups=weighted.groups)
     selection = regrouped.select(source.n_rows, fraction, seed=seed)
-    source = source.weighted(weights_of_parts(counted.weights, selection))
+    source = source.weighted(weights_of_parts(weighted.weights, selection))
     source, rows, statistics, encoding = _read(
-        estimator, source, counted.y, selection, held_out.validation_data
+        estimator, source, weighted.y, selection, held_out.validation_data
     )
     plan = replace(
         new_plan(
@@ -109,7 +112,7 @@ def fit_autoencoder(
             resume=resume,
             extra=None if folder is None else {**estimator._artefact_extra(), **encoding.to_spec()},
             watch=Watch(
-                stop_requested=stop_requested or (lambda: False),
+                stop_requested=stop_requested or never,
                 on_epoch=progress.epoch,
                 on_part=progress.part,
             ),
@@ -135,7 +138,7 @@ def held_out_evaluation(model: Model, rows: Split) -> Evaluation:
     return evaluate(model, rows.held_out, rows="held_out", inputs=inputs)
 
 
-def pass_once(estimator: Any, X: Any, y: Any = None) -> None:
+def partial_fit_autoencoder(estimator: Any, X: Any, y: Any = None) -> None:
     """Train an autoencoder for one pass over X; see ``AbstractAutoencoder.partial_fit``."""
     estimator._check_parameters()
     if n_neighbors := estimator._choice().n_neighbors:

@@ -12,7 +12,7 @@ import torch
 
 from narrows.core.pieces import name_of
 from narrows.data.source import Source
-from narrows.errors import InvalidData, UsageError
+from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.estimators.targets import (
     classes_from_spec,
     read_classes,
@@ -21,7 +21,9 @@ from narrows.estimators.targets import (
 )
 from narrows.model.model import Model
 
-__all__ = ["TargetEncoding", "n_outputs_of", "read_encoding", "read_targets"]
+__all__ = ["TargetEncoding", "n_outputs_of", "read_encoding", "read_targets", "task_of"]
+
+TASKS = ("classification", "regression")
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,31 @@ class TargetEncoding:
         return spec
 
 
-def n_outputs_of(model: Model) -> int:
-    """Return the number of outputs of the penalty that reads y; 0 if there is none."""
+def task_of(estimator: Any) -> str | None:
+    """Return the task of an estimator's first penalty that reads y; None if none does.
+
+    A penalty of the user reads y if it has an attribute ``task``.
+
+    Raises
+    ------
+    UsageError
+        If such a task is unknown.
+    """
+    for penalty in estimator._choice().parameters.get("penalties", ()):
+        if name_of(penalty) == "auxiliary":
+            return penalty["task"]
+        task = None if isinstance(penalty, Mapping) else getattr(penalty, "task", None)
+        if task is not None:
+            if task not in TASKS:
+                raise unknown_name(f"penalties: {type(penalty).__name__}.task", task, TASKS)
+            return task
+    return None
+
+
+def n_outputs_of(model: Model) -> int | None:
+    """Return the number of outputs of the auxiliary penalty; None if there is none."""
     specs = model.parameters.get("penalties", ())
-    return next((spec["n_outputs"] for spec in specs if name_of(spec) == "auxiliary"), 0)
+    return next((spec["n_outputs"] for spec in specs if name_of(spec) == "auxiliary"), None)
 
 
 def read_encoding(spec: Mapping[str, Any], model: Model) -> TargetEncoding:
@@ -90,7 +113,7 @@ def read_targets(
     counted : Tensor of bool, optional
         Mask of the rows that mean and deviation are computed over, (n_rows,); None counts all.
     n_classes : int, optional
-        Number of classes that the net has; None for a net that is not yet built.
+        Number of classes that the net has; None if it is not yet built, or has no outputs.
 
     Raises
     ------

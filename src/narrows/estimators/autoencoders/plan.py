@@ -21,7 +21,7 @@ from narrows.estimators.parameters import (
     spec_of,
     widths_of,
 )
-from narrows.fitting.choose_loss import choose_loss, choose_scale
+from narrows.fitting.choose_scale_and_loss import choose_loss, choose_scale
 from narrows.fitting.plan import Plan, batch_size_for
 from narrows.losses import LOSSES, SquaredError
 from narrows.model.model import Model
@@ -35,7 +35,6 @@ __all__ = [
     "admits_missing",
     "check_sizes",
     "new_plan",
-    "task_of",
 ]
 
 _NEIGHBORS = 10
@@ -116,14 +115,6 @@ def _named_loss(estimator: Any) -> Any:
     if isinstance(loss, str) and loss.partition(":")[0] not in LOSSES:
         raise unknown_name("loss", loss, ["auto", *LOSSES])
     return spec_of(LOSSES, loss, slot="loss")
-
-
-def task_of(estimator: Any) -> str | None:
-    """Return the task of the penalty that needs y: "classification", "regression" or None."""
-    for spec in estimator._choice().parameters.get("penalties", ()):
-        if name_of(spec) == "auxiliary":
-            return spec["task"]
-    return None
 
 
 def admits_missing(estimator: Any) -> bool:

@@ -34,7 +34,7 @@ from narrows.fitting.head import FittedHead, HeadSettings
 from narrows.model.features import check_head_answers, layer_widths, outputs_of_head
 from narrows.model.net_weights import tensor_layout
 from narrows.model.parts import check_magnitudes
-from narrows.training.record import Epoch, TrainingRecord
+from narrows.training.record import TrainingRecord
 
 __all__ = ["CodeHead"]
 
@@ -180,16 +180,15 @@ class CodeHead(NarrowsEstimator):
         with torch.device("meta"):
             head = kind.untrained_net(model, {"activation": activation, **spec})
         if tensor_layout(head.state_dict()) != tensor_layout(state):
-            raise ValueError("the head's weights do not have its widths")
+            raise ValueError("the head's weights have other shapes than its net")
         check_magnitudes(state)
         head.load_state_dict(state, assign=True)
         estimator.head_, estimator.layer_, estimator.autoencoder_ = head, layer, autoencoder
         estimator.n_features_in_ = autoencoder.n_features_in_
         keep_names(estimator, spec["names"])
-        history = [float(objective) for objective in spec["history"]]
-        epochs = [Epoch(objective, objective, 0.0, None, 0.0) for objective in history]
-        max_epochs = int(spec.get("max_epochs", len(history)))  # absent in older files
-        estimator._adopt_record(TrainingRecord(epochs=epochs), max_epochs)
+        estimator.history_ = [float(objective) for objective in spec["history"]]
+        estimator.n_epochs_ = len(estimator.history_)
+        estimator.max_epochs_ = int(spec.get("max_epochs", estimator.n_epochs_))  # absent in older
         estimator.validation_history_ = [float(error) for error in spec["validation_history"]]
         kind.restore_targets(estimator, spec)
         estimator._check_parameters()

@@ -36,7 +36,7 @@ from narrows.fitting.head import (
     PreparedHead,
     activations_of_rows,
     new_head,
-    prepare_on_features,
+    prepare_feature_head,
     standardize_frozen,
     weigh_rows,
 )
@@ -281,7 +281,7 @@ def classifier_recipe(head: CodeClassifier) -> HeadRecipe:
             source.targets = _propagated_labels(features, source, int(head.n_neighbors))
         task = HeadTask(net, classification=True, dropout=float(head.dropout))
         corruption = corruption_spec(head.corruption)
-        prepared = prepare_on_features(model, source, settings, task, layer, features, corruption)
+        prepared = prepare_feature_head(model, source, settings, task, layer, features, corruption)
         if isinstance(prepared.task, CodeTask) and head.adversarial_radius:
             smooth = SmoothTask(prepared.task, radius=float(head.adversarial_radius))
             return replace(prepared, task=smooth)

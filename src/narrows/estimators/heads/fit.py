@@ -20,7 +20,8 @@ from narrows.data.splitting import Selection
 from narrows.data.statistics import describe
 from narrows.errors import InvalidData, UsageError
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
-from narrows.estimators.autoencoders.plan import admits_missing, task_of
+from narrows.estimators.autoencoders.penalty_targets import task_of
+from narrows.estimators.autoencoders.plan import admits_missing
 from narrows.estimators.columns import check_same_columns
 from narrows.estimators.given_autoencoder import given_autoencoder, unfitted_copy
 from narrows.estimators.heads.base import CodeHead
@@ -28,7 +29,7 @@ from narrows.estimators.heads.kind import RawTargets, Train
 from narrows.estimators.held_out import HeldOut, joined_targets, rows_and_y
 from narrows.estimators.inputs import fit_source, query_rows, query_source
 from narrows.estimators.parameters import forget, json_parameters, seed_from
-from narrows.estimators.sample_weights import rows_that_count
+from narrows.estimators.sample_weights import drop_zero_weight_rows
 from narrows.estimators.targets import read_same, target_names
 from narrows.estimators.texts import documents_where, is_texts
 from narrows.fitting.head import FittedHead, HeadRecipe, fit_head
@@ -97,7 +98,7 @@ def fit_head_to_rows(
         source = fit_source(head, X)
         _check_in_memory(source)
         keep_places = autoencoder is not None or held_out.keeps_places
-        counted = rows_that_count(
+        counted = drop_zero_weight_rows(
             sample_weight, source, y, held_out.groups, keep_places=keep_places
         )
         source, y, weights, numbers = counted.source, counted.y, counted.weights, counted.numbers

@@ -31,7 +31,7 @@ from narrows.estimators.parameters import corruption_spec, keep
 from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import read_classes
 from narrows.fitting.matcher import fit_matcher
-from narrows.fitting.pair_calibration import PairOdds, area_under_curve, drawn_pairs
+from narrows.fitting.pair_calibration import PairModel, area_under_curve, drawn_pairs
 from narrows.fitting.pair_metric import of_length_1
 from narrows.training.stages import Stages
 
@@ -281,7 +281,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
 
     def match_proba(self, A: Any, B: Any) -> np.ndarray:
         """Return the probability that row i of A and row i of B are the same thing, (n_pairs,)."""
-        return PairOdds(self.intercept_, self.slope_).probability(self.match_distance(A, B))
+        return PairModel(self.intercept_, self.slope_).probability(self.match_distance(A, B))
 
     def match(self, A: Any, B: Any) -> np.ndarray:
         """Return whether that probability is at least 0.5 for each pair, bool (n_pairs,)."""

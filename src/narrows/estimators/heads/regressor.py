@@ -30,7 +30,7 @@ from narrows.fitting.head import (
     PreparedHead,
     activations_of_rows,
     new_head,
-    prepare_on_features,
+    prepare_feature_head,
     standardize_frozen,
 )
 from narrows.model.features import layer_number
@@ -213,7 +213,7 @@ def regressor_recipe(head: CodeRegressor) -> HeadRecipe:
         standardize_frozen(net, features, source, settings, training)
         task = HeadTask(net, classification=False, dropout=float(head.dropout))
         corruption = corruption_spec(head.corruption)
-        return prepare_on_features(model, source, settings, task, layer, features, corruption)
+        return prepare_feature_head(model, source, settings, task, layer, features, corruption)
 
     return HeadRecipe(prepare)
 

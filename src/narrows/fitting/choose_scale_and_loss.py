@@ -18,13 +18,13 @@ def choose_scale(
     statistics: Statistics,
     loss: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the kind of scaling; "auto" is resolved by the data and the ``loss``.
+    """Return the kind of scaling; "auto" is resolved from the data and the ``loss``.
 
     "auto" scales bytes to [0, 1] and sparse counts to proportions, and standardizes tables. Dense
-    values in [0, 1], and sparse values that are not counts, are not scaled. Bytes below 128 are
-    small numbers of a table, unless their shape is that of images. A ``loss`` that needs values in
-    [0, 1], or proportions, gets them. Conditions on every row, such as values >= 0, are checked on
-    all rows; the training rows decide the rest.
+    values in [0, 1], and sparse values that are not counts, are not scaled. Bytes whose maximum is
+    below 128 are taken for a table of small numbers, unless the rows have an image shape. A
+    ``loss`` that needs values in [0, 1], or proportions, gets them. Conditions on every row, such
+    as values >= 0, are checked on all rows; the training rows decide the rest.
 
     Raises
     ------
@@ -39,7 +39,6 @@ def choose_scale(
         if scale in SHARES and statistics.lowest < 0:
             raise _negative(scale, statistics.lowest, source.origin)
         return scale
-    within = statistics.low >= 0 and statistics.high <= 1
     if loss is not None and loss["name"] == "multinomial" and statistics.lowest >= 0:
         return "proportions"
     if loss is not None and (loss["name"] == "bernoulli" or loss.get("link") == "logistic"):
@@ -50,7 +49,7 @@ def choose_scale(
     pictures = source.image_shape is not None or statistics.high > 127
     if source.kind == "image" and pictures and statistics.high > 1:
         return "unit"
-    return "none" if within else "standard"
+    return "none" if statistics.low >= 0 and statistics.high <= 1 else "standard"
 
 
 def choose_loss(
@@ -59,8 +58,8 @@ def choose_loss(
     """Return the spec of the loss that "auto" means for a kind of scaling.
 
     Proportions get the multinomial loss. Dense values in [0, 1] get squared error through the
-    logistic function, so that reconstructions stay in range and errors compare with PCA's. All
-    others get squared error. If a ``likelihood`` in nats is needed, values in [0, 1] get the
+    logistic function, so that reconstructions stay in range and errors are comparable with PCA's.
+    All others get squared error. If a ``likelihood`` in nats is needed, values in [0, 1] get the
     Bernoulli loss.
     """
     if kind in SHARES:
