@@ -255,7 +255,7 @@ def test_head_weights_of_another_type_are_refused(name, dtype, autoencoder, rows
     shape = (4,) if name == "head.shift" else (4, 3)
     fitted = classifier(autoencoder, max_epochs=1).fit(rows, classes)
     tampered(fitted, path, tensors={name: torch.zeros(shape, dtype=dtype)})
-    with pytest.raises(ModelFileError, match="do not have its widths"):
+    with pytest.raises(ModelFileError, match="have other shapes or dtypes than its net"):
         load(path)
 
 

@@ -96,7 +96,7 @@ def test_an_interrupted_call_changes_nothing(
     def interrupt(*arguments: Any) -> None:
         raise error
 
-    monkeypatch.setattr("narrows.training.run.Run.check_weights", interrupt)
+    monkeypatch.setattr("narrows.training.run.Run.check_finite", interrupt)
     with pytest.raises(error):
         estimator.partial_fit(X)
     assert equal(weights(estimator), before)

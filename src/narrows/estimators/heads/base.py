@@ -180,7 +180,7 @@ class CodeHead(NarrowsEstimator):
         with torch.device("meta"):
             head = kind.untrained_net(model, {"activation": activation, **spec})
         if tensor_layout(head.state_dict()) != tensor_layout(state):
-            raise ValueError("the head's weights have other shapes than its net")
+            raise ValueError("the head's weights have other shapes or dtypes than its net")
         check_magnitudes(state)
         head.load_state_dict(state, assign=True)
         estimator.head_, estimator.layer_, estimator.autoencoder_ = head, layer, autoencoder
