@@ -126,10 +126,10 @@ def fit(
     y = _targets(estimator, targets, opened, given, data, row_options)
     if options["image_shape"] is not None and not hasattr(estimator, "image_shape"):
         source = _shaped(source, options["image_shape"])
-    rows: Any = None
+    fitted: Any = None
     with Interruptible(output, checkpoints) as run:
         weights_of_rows = given.pop("sample_weight", None)
-        rows = fit_autoencoder(
+        fitted = fit_autoencoder(
             estimator,
             source,
             y,
@@ -140,7 +140,7 @@ def fit(
         estimator.set_params(verbose=0).save(output)  # verbose was for this terminal
     if run.exit_code:
         return run.exit_code
-    evaluation = held_out_evaluation(estimator.model_, rows)
+    evaluation = held_out_evaluation(fitted)
     if as_json:
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
         record["seed"] = seed_given(estimator)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from narrows.errors import unknown_name
 
-__all__ = ["ACTIVATIONS", "RANGES", "SLOPES", "activation_named"]
+__all__ = ["ACTIVATIONS", "NEARLY_LINEAR", "RANGES", "SLOPES", "activation_named"]
 
 
 def _linear(x: Tensor) -> Tensor:
@@ -76,6 +76,17 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "tanh": (-1.0, 1.0),
 }
 """Lower and upper bound of every activation, None if there is none."""
+
+
+NEARLY_LINEAR: dict[str, tuple[float, float]] = {
+    "gelu": (4.0, 1.0),
+    "linear": (0.0, 1.0),
+    "relu": (4.0, 1.0),
+    "sigmoid": (0.0, 0.5),
+    "silu": (6.0, 1.0),
+    "tanh": (0.0, 0.25),
+}
+"""Center and scale of a z around which an activation is nearly linear, for z of deviation 1."""
 
 
 def activation_named(name: str) -> Callable[[Tensor], Tensor]:

@@ -33,6 +33,11 @@ class Objective(Trainable):
         self.stochastic = encoder.stochastic
         self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
 
+    @property
+    def judged_by_total(self) -> bool:
+        """Whether J has more terms than the error: penalties, or those of a random code."""
+        return self.stochastic or bool(self.penalties)
+
     def forward(
         self, x: Rows, y: Tensor | None = None, *, generator: Generator,
         weights: Tensor | None = None, target: Rows | None = None,

@@ -167,6 +167,14 @@ class Encoder(nn.Module, ABC):
     def start_at(self, mean: Tensor) -> None:
         """Adapt the initial weights to the mean of the scaled data, (features,)."""
 
+    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
+        """Start f at the linear code (x - mean) V' / deviations, or as near to it as f can be.
+
+        ``components`` V are (k, features), k at most n_components; ``mean`` is (features,),
+        ``deviations`` (k,). Return whether f can start so; by default it cannot.
+        """
+        return False
+
 
 class Decoder(nn.Module, ABC):
     """g: codes (batch, n_components) to natural parameters (batch, features), means or logits.
@@ -179,6 +187,13 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, h: Codes) -> Outputs: ...
+
+    def start_linear(self, matrix: Tensor, bias: Tensor) -> bool:
+        """Start g at h B + c, (n_components, features) and (features,), or as near as g can be.
+
+        Return whether g can start so; by default it cannot.
+        """
+        return False
 
     def before_step(self) -> None:
         """Adjust the gradients of a constrained decoder before an optimization step."""

@@ -23,12 +23,15 @@ class Terms:
 
 
 class Trainable(nn.Module, ABC):
-    """What the training loop minimizes: the formula, or another objective.
-
-    ``stochastic`` objectives are validated on J, not on ``error``.
-    """
+    """What the training loop minimizes: the formula, or another objective."""
 
     stochastic: bool = False
+    """Whether its code is drawn at random."""
+
+    @property
+    def judged_by_total(self) -> bool:
+        """Whether epochs are compared by J, not by ``error``, on held-out rows."""
+        return self.stochastic
 
     @abstractmethod
     def forward(

@@ -113,6 +113,21 @@ class Grouping:
         chosen[torch.randperm(n_groups, generator=generator)[:wanted]] = True
         return self.around(chosen[group_of])
 
+    def folds(self, n_rows: int, n_folds: int, *, generator: Generator) -> list[Selection]:
+        """Return ``n_folds`` selections, of which each row is held out in one.
+
+        There are fewer if there are fewer groups, and none of a single group.
+        """
+        group_of = self.of(n_rows)
+        n_groups = int(group_of.max()) + 1
+        n_folds = min(n_folds, n_groups)
+        if n_folds < 2:
+            return []
+        order = torch.randperm(n_groups, generator=generator)
+        fold_of = torch.empty(n_groups, dtype=torch.int64)
+        fold_of[order] = torch.arange(n_groups) % n_folds
+        return [self.around(fold_of[group_of] == fold) for fold in range(n_folds)]
+
     def around(self, held_out: Tensor) -> Selection:
         """Return the selection with these held-out rows, and a gap around them.
 

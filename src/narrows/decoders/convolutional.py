@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs
 from narrows.core.activations import activation_named
 from narrows.core.convolution import Doubling, as_maps, as_rows, residual_blocks, sides
+from narrows.core.linear_path import LinearPath, start_as
 from narrows.core.slots import Decoder
 from narrows.decoders.dense import DenseDecoder
 
@@ -34,6 +35,8 @@ class ConvolutionalDecoder(Decoder):
         n_components, then the encoder's dense widths in reverse order.
     activation : str
         Between layers and of the maps; the output is linear.
+    linear_path : bool, default=False
+        Whether there is a linear path from the code to the pixels.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -67,6 +70,7 @@ class ConvolutionalDecoder(Decoder):
         blocks: int,
         widths: Sequence[int],
         activation: str,
+        linear_path: bool = False,
         generator: Generator,
     ) -> None:
         super().__init__()
@@ -86,7 +90,9 @@ class ConvolutionalDecoder(Decoder):
             Doubling(n_in, n_out, side, generator=generator) for n_in, n_out, side in pairs
         )
         # the mean of the images differs from pixel to pixel
-        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(math.prod(image_shape)))])
+        n_pixels = math.prod(image_shape)
+        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(n_pixels))])
+        self.path = LinearPath(widths[0], n_pixels) if linear_path else None
 
     @property
     def weights(self) -> list[nn.Parameter]:  # pyright: ignore[reportIncompatibleVariableOverride] -- of parts
@@ -97,4 +103,11 @@ class ConvolutionalDecoder(Decoder):
         maps = as_maps(self.bottom(h), self._smallest)
         for blocks, stage in zip(self.blocks, self.stages, strict=True):
             maps = stage(blocks(self._activate(maps)))
-        return as_rows(maps) + self.biases[0]
+        output = as_rows(maps) + self.biases[0]
+        return output if self.path is None else self.path(output, h)
+
+    def start_linear(self, matrix: Tensor, bias: Tensor) -> bool:
+        if self.path is None:
+            return False
+        none = nn.ParameterList()
+        return start_as(matrix, bias, path=self.path, weights=none, biases=self.biases)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from narrows._types import Codes, Outputs
 from narrows.core.activations import activation_named
 from narrows.core.linear_kernels import affine
+from narrows.core.linear_path import LinearPath, start_as
 from narrows.core.slots import Decoder
 from narrows.encoders.dense import dense_parameters
 
@@ -19,6 +20,8 @@ __all__ = ["DenseDecoder"]
 class DenseDecoder(Decoder):
     """g(h) = a( ... a(h W_1 + c_1) ... ) W_k + c_k, with any number of layers.
 
+    With a linear path, this output o becomes gate * o + h B + c (``LinearPath``).
+
     Parameters
     ----------
     widths : sequence of int
@@ -27,6 +30,8 @@ class DenseDecoder(Decoder):
         Between layers.
     code_scale : float, default=1.0
         Factor on the code before the first layer.
+    linear_path : bool, default=False
+        Whether there is a linear path from the code to the output.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -53,15 +58,23 @@ class DenseDecoder(Decoder):
         *,
         activation: str,
         code_scale: float = 1.0,
+        linear_path: bool = False,
         generator: Generator,
     ) -> None:
         super().__init__()
         self._code_scale = code_scale
         self.weights, self.biases = dense_parameters(widths, generator=generator)
+        self.path = LinearPath(widths[0], widths[-1]) if linear_path else None
         self._activate = activation_named(activation)
 
     def forward(self, h: Codes) -> Outputs:
-        return affine(self.hidden(h), self.weights[-1], self.biases[-1])
+        output = affine(self.hidden(h), self.weights[-1], self.biases[-1])
+        return output if self.path is None else self.path(output, h)
+
+    def start_linear(self, matrix: Tensor, bias: Tensor) -> bool:
+        if self.path is None:
+            matrix = matrix / self._code_scale
+        return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
 
     def hidden(self, h: Codes) -> Tensor:
         """Return the input of the last layer, (batch, width): the scaled code of a lone layer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from narrows._types import Codes, Outputs
 from narrows.core.activations import activation_named
@@ -18,7 +18,8 @@ class TiedDecoder(Decoder):
     """g(h) = a( ... a(h W_k^T + c_k) ... ) W_1^T + c_1, with only the biases c of its own.
 
     The weights belong to the encoder and are stored once; the gradient of a weight is the sum over
-    its two uses.
+    its two uses. If the encoder has a linear path, the output o becomes gate * o + (h * s) A^T + c,
+    with its matrix A: only gate, s (n_components,), and c are the decoder's.
 
     Parameters
     ----------
@@ -58,12 +59,42 @@ class TiedDecoder(Decoder):
             nn.Parameter(torch.zeros(weight.shape[0])) for weight in reversed(encoder.weights)
         )
         self._activate = activation_named(activation)
+        self.path = None if encoder.path is None else TiedPath(*encoder.path.matrix.shape)
 
     def forward(self, h: Codes) -> Outputs:
+        code, path = h, self._encoder[0].path
         weights = list(reversed(self._encoder[0].weights))
         last = len(weights) - 1
         for i, (weight, bias) in enumerate(zip(weights, self.biases, strict=True)):
             h = affine(h, weight, bias, transposed=True)
             if i < last:
                 h = self._activate(h)
-        return h
+        return h if self.path is None or path is None else self.path(h, code, path.matrix)
+
+    @torch.no_grad()
+    def start_linear(self, matrix: Tensor, bias: Tensor) -> bool:
+        """Take the s for which s A^T is nearest to B; the encoder has started before."""
+        path = self._encoder[0].path
+        if self.path is None or path is None:
+            return False
+        squares = path.matrix.square().sum(dim=0)
+        shared = (path.matrix * matrix.t()).sum(dim=0)
+        self.path.scale.copy_(torch.where(squares > 0, shared / squares.clamp_min(1e-30), 1.0))
+        self.path.bias.copy_(bias)
+        self.path.gate.zero_()
+        self.biases[-1].zero_()
+        return True
+
+
+class TiedPath(nn.Module):
+    """(o, h, A) -> gate * o + (h * scale) A^T + bias, the encoder's linear path transposed."""
+
+    def __init__(self, n_features: int, n_components: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(n_components))
+        self.bias = nn.Parameter(torch.zeros(n_features))
+        self.gate = nn.Parameter(torch.ones(n_features))
+
+    def forward(self, output: Tensor, h: Tensor, matrix: Tensor) -> Tensor:
+        added = affine(h * self.scale, matrix, self.bias, transposed=True)
+        return torch.addcmul(added, output, self.gate)

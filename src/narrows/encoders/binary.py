@@ -48,6 +48,8 @@ class BinaryEncoder(Encoder):
         Number of groups of bits; 1 keeps all bits.
     row_length : float or None, default=None
         As in ``DenseEncoder``.
+    linear_path : bool, default=False
+        As in ``DenseEncoder``.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -89,6 +91,7 @@ class BinaryEncoder(Encoder):
         noise: float,
         n_groups: int = 1,
         row_length: float | None = None,
+        linear_path: bool = False,
         generator: Generator,
     ) -> None:
         super().__init__()
@@ -97,9 +100,13 @@ class BinaryEncoder(Encoder):
         check_number("noise", noise, low=0)
         check_number("n_groups", n_groups, low=1, high=widths[-1], integer=True)
         net = DenseEncoder(
-            widths, activation=activation, row_length=row_length, generator=generator
+            widths,
+            activation=activation,
+            row_length=row_length,
+            linear_path=linear_path,
+            generator=generator,
         )
-        self.weights, self.biases = net.weights, net.biases
+        self.weights, self.biases, self.path = net.weights, net.biases, net.path
         # a tuple, not an attribute that is a module: its weights are registered here already
         self._net = (net,)
         self._soften = BINARIZATIONS[binarization]
@@ -121,6 +128,9 @@ class BinaryEncoder(Encoder):
             h=h if self._n_groups == 1 else self._one_group(h, generator),
             preactivation=preactivation,
         )
+
+    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
+        return self._net[0].start_linear(components, mean, deviations)
 
     def project(self, h: Codes) -> Codes:
         """Return the nearest bits."""

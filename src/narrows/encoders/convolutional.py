@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Generator, Tensor, nn
@@ -9,8 +10,11 @@ from torch import Generator, Tensor, nn
 from narrows._types import Codes
 from narrows.core.activations import activation_named
 from narrows.core.convolution import Halving, as_maps, as_rows, residual_blocks, sides
+from narrows.core.linear_path import LinearPath, start_as
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows, dense_rows
+from narrows.encoders.dense import Around, DenseEncoder
+from narrows.encoders.gaussian import GaussianEncoder
 
 __all__ = ["ConvolutionalEncoder"]
 
@@ -30,9 +34,11 @@ class ConvolutionalEncoder(Encoder):
     blocks : int
         Number of residual blocks after each stage.
     top : Encoder
-        Reads the last maps as rows, (batch, height * width * channels): dense, gaussian, ...
+        Reads the last maps as rows, (batch, height * width * channels): dense or gaussian.
     activation : str
         Activation of the maps.
+    linear_path : bool, default=False
+        Whether there is a linear path from the pixels to the top's last layer.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -68,8 +74,9 @@ class ConvolutionalEncoder(Encoder):
         *,
         channels: Sequence[int],
         blocks: int,
-        top: Encoder,
+        top: DenseEncoder | GaussianEncoder,
         activation: str,
+        linear_path: bool = False,
         generator: Generator,
     ) -> None:
         super().__init__()
@@ -87,6 +94,8 @@ class ConvolutionalEncoder(Encoder):
         )
         self.top = top
         self.stochastic = top.stochastic
+        n_out = len(top.biases[-1])
+        self.path = LinearPath(math.prod(image_shape), n_out) if linear_path else None
 
     @property
     def weights(self) -> list[nn.Parameter]:  # pyright: ignore[reportIncompatibleVariableOverride] -- of parts
@@ -113,10 +122,22 @@ class ConvolutionalEncoder(Encoder):
     def layers(self, x: Rows) -> list[Tensor]:
         """Return the maps of every stage as rows, then the layers of the top, the code last."""
         rows = [as_rows(maps) for maps in self.maps(x)]
-        return [*rows, *self.top.layers(rows[-1])]
+        return [*rows, *self.top.layers(rows[-1], around=self._around(x))]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        return self.top(as_rows(self.maps(x)[-1]), generator=generator)
+        maps = as_rows(self.maps(x)[-1])
+        return self.top(maps, generator=generator, around=self._around(x))
+
+    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
+        if self.path is None:
+            return False
+        matrix, bias = self.top.linear_code(components, mean, deviations)
+        top = self.top
+        return start_as(matrix, bias, path=self.path, weights=top.weights, biases=top.biases)
+
+    def _around(self, x: Rows) -> Around | None:
+        path = self.path
+        return None if path is None else lambda z: path(z, dense_rows(x))
 
     def project(self, h: Codes) -> Codes:
         return self.top.project(h)

@@ -10,19 +10,25 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes
-from narrows.core.activations import RANGES, SLOPES, activation_named
+from narrows.core.activations import NEARLY_LINEAR, RANGES, SLOPES, activation_named
 from narrows.core.linear_kernels import affine
+from narrows.core.linear_path import LinearPath, start_as
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows, SparseRows
 
 __all__ = [
+    "Around",
     "DenseEncoder",
     "affine_rows",
+    "centered_map",
     "dense_parameters",
     "glorot_uniform",
     "linear_top",
     "rows_of_length",
 ]
+
+Around = Callable[[Tensor], Tensor]
+"""Changes the last layer's z, before the code's activation: the linear path of a larger net."""
 
 
 def glorot_uniform(n_in: int, n_out: int, *, generator: Generator) -> nn.Parameter:
@@ -50,6 +56,8 @@ def dense_parameters(
 class DenseEncoder(Encoder):
     """f(x) = a_k( ... a_1(x W_1 + b_1) ... W_k + b_k), with any number of layers.
 
+    With a linear path, the argument z of a_k becomes gate * z + x A + b (``LinearPath``).
+
     Weights have shape (n_in, n_out), so that the formula reads x W + b, a tied decoder uses W^T,
     and a sparse row sums rows of the first weight. Cost: O(batch x weights), for sparse rows
     O(non-zeros x width) in the first layer.
@@ -66,6 +74,8 @@ class DenseEncoder(Encoder):
         Euclidean length to which rows are scaled before the first layer, which then sees only
         their directions: for bags of words, whose rows are small numbers in few places. None
         leaves rows as they are.
+    linear_path : bool, default=False
+        Whether there is a linear path from the rows to the code.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -94,34 +104,60 @@ class DenseEncoder(Encoder):
         activation: str,
         code_activation: str = "linear",
         row_length: float | None = None,
+        linear_path: bool = False,
         generator: Generator,
     ) -> None:
         super().__init__()
         self.row_length = row_length
         self.weights, self.biases = dense_parameters(widths, generator=generator)
+        self.path = LinearPath(widths[0], widths[-1]) if linear_path else None
         self._activations = [activation_named(activation)] * (len(widths) - 2)
         self._activations.append(activation_named(code_activation))
         self._slopes = [SLOPES[activation]] * (len(widths) - 2)
         self.code_slope = SLOPES[code_activation]
         self._range = RANGES[code_activation]
+        self._nearly_linear = NEARLY_LINEAR[code_activation]
 
     def layers(
-        self, x: Rows, depth: int | None = None, *, noise: Callable[[Tensor], Tensor] | None = None
+        self,
+        x: Rows,
+        depth: int | None = None,
+        *,
+        noise: Callable[[Tensor], Tensor] | None = None,
+        around: Around | None = None,
     ) -> list[Tensor]:
         """Return the activations of every layer, the code last, each (batch, width).
 
         Stop after ``depth`` layers, if given; ``noise`` is applied to each layer's activations.
         """
-        return [h for _, h in self._passes(x, depth, noise)]
+        return [h for _, h in self._passes(x, depth, noise, around)]
 
     def slopes(self, x: Rows) -> list[Tensor]:
         """Return the derivative a'(z) of every layer, the code last, each (batch, width)."""
         passes = zip([*self._slopes, self.code_slope], self._passes(x), strict=True)
         return [slope(preactivation) for slope, (preactivation, _) in passes]
 
-    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        ((preactivation, h),) = deque(self._passes(x), maxlen=1)  # only the last is kept
+    def forward(
+        self, x: Rows, *, generator: Generator | None = None, around: Around | None = None
+    ) -> Code:
+        # only the last is kept
+        ((preactivation, h),) = deque(self._passes(x, around=around), maxlen=1)
         return Code(h=h, preactivation=preactivation)
+
+    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
+        matrix, bias = self.linear_code(components, mean, deviations)
+        return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
+
+    def linear_code(
+        self, components: Tensor, mean: Tensor, deviations: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return M, c of the argument z = x M + c of a_k for which a_k(z) is the linear code of
+        ``start_linear``, shifted and scaled to where a_k is nearly linear."""
+        center, scale = self._nearly_linear
+        matrix, bias = centered_map(
+            components * (scale / deviations)[:, None], mean, self.biases[-1]
+        )
+        return matrix, bias + center
 
     def project(self, h: Codes) -> Codes:
         """Clamp h to the range of the code's activation."""
@@ -133,16 +169,33 @@ class DenseEncoder(Encoder):
         x: Rows,
         depth: int | None = None,
         noise: Callable[[Tensor], Tensor] | None = None,
+        around: Around | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the preactivation z = h W + b and the activation a(z) of every layer."""
-        h: Rows = x if self.row_length is None else rows_of_length(x, self.row_length)
+        """Yield the preactivation z = h W + b and the activation a(z) of every layer.
+
+        ``around`` changes the last z.
+        """
+        x = x if self.row_length is None else rows_of_length(x, self.row_length)
+        h: Rows = x
         layers = zip(self.weights, self.biases, self._activations, strict=True)
-        for weight, bias, activate in islice(layers, depth):
+        for k, (weight, bias, activate) in enumerate(islice(layers, depth), start=1):
             preactivation = affine_rows(h, weight, bias)
+            if k == len(self.weights):
+                preactivation = last_layer(preactivation, x, self.path, around)
             h = activate(preactivation)
             if noise is not None:
                 h = noise(h)
             yield preactivation, h
+
+
+def centered_map(directions: Tensor, mean: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Return M (n_in, n_out), c (n_out,) of x M + c = (x - mean) D', with 0 where D has no row.
+
+    ``directions`` D are (k, n_in), with k at most the n_out of ``bias``.
+    """
+    matrix = bias.new_zeros(len(mean), len(bias))
+    matrix[:, : len(directions)] = directions.t()
+    return matrix, -mean.to(bias) @ matrix
 
 
 def rows_of_length(x: Rows, length: float) -> Rows:
@@ -171,11 +224,20 @@ def affine_rows(x: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     return affine(x, weight, bias)
 
 
+def last_layer(z: Tensor, x: Rows, path: LinearPath | None, around: Around | None) -> Tensor:
+    """Return the last layer's z after its linear path, and after what is ``around`` it."""
+    z = z if path is None else path(z, x)
+    return z if around is None else around(z)
+
+
 def linear_top(
     x: Rows,
     weights: Iterable[Tensor],
     biases: Iterable[Tensor],
     activate: Callable[[Tensor], Tensor],
+    *,
+    path: LinearPath | None = None,
+    around: Around | None = None,
 ) -> list[Tensor]:
     """Return the output of every layer, the last one linear, each (batch, width)."""
     pairs = list(zip(weights, biases, strict=True))
@@ -186,4 +248,5 @@ def linear_top(
         if i < len(pairs) - 1:
             h = activate(h)
         outputs.append(h)
+    outputs[-1] = last_layer(outputs[-1], x, path, around)
     return outputs

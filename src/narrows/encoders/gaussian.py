@@ -8,14 +8,18 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.activations import activation_named
+from narrows.core.linear_path import LinearPath, start_as
 from narrows.core.slots import Code, Encoder, GaussianPosterior
 from narrows.core.sparse import Rows
-from narrows.encoders.dense import dense_parameters, linear_top
+from narrows.encoders.dense import Around, centered_map, dense_parameters, linear_top
 
 __all__ = ["GaussianEncoder"]
 
 _LOG_VARIANCE = 10.0
 """Bound of |log variance|: standard deviations stay between 0.007 and 148; exp never overflows."""
+
+_START_LOG_VARIANCE = -4.0
+"""Of a linear start, whose codes have variance 1."""
 
 
 class GaussianEncoder(Encoder):
@@ -31,6 +35,8 @@ class GaussianEncoder(Encoder):
         n_features, the hidden widths, n_components.
     activation : str
         Between layers.
+    linear_path : bool, default=False
+        Whether there is a linear path from the rows to the last layer's output.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -59,13 +65,21 @@ class GaussianEncoder(Encoder):
 
     stochastic = True
 
-    def __init__(self, widths: Sequence[int], *, activation: str, generator: Generator) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: str,
+        linear_path: bool = False,
+        generator: Generator,
+    ) -> None:
         super().__init__()
         *below, n_components = widths
         self.weights, self.biases = dense_parameters(
             [*below, 2 * n_components], generator=generator
         )
         self._activate = activation_named(activation)
+        self.path = LinearPath(widths[0], 2 * n_components) if linear_path else None
 
     @property
     def widths(self) -> list[int]:
@@ -73,15 +87,34 @@ class GaussianEncoder(Encoder):
         *hidden, top = (weight.shape[1] for weight in self.weights)
         return [*hidden, top // 2]
 
-    def layers(self, x: Rows) -> list[Tensor]:
+    def layers(self, x: Rows, *, around: Around | None = None) -> list[Tensor]:
         """Return every layer's activations, the mean of the code last, each (batch, width)."""
-        *hidden, top = linear_top(x, self.weights, self.biases, self._activate)
+        *hidden, top = self._outputs(x, around)
         return [*hidden, self._posterior(top).mean]
 
-    def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        posterior = self._posterior(linear_top(x, self.weights, self.biases, self._activate)[-1])
+    def forward(
+        self, x: Rows, *, generator: Generator | None = None, around: Around | None = None
+    ) -> Code:
+        posterior = self._posterior(self._outputs(x, around)[-1])
         h = posterior.mean if generator is None else posterior.draw(generator=generator)
         return Code(h=h, posterior=posterior)
+
+    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
+        matrix, bias = self.linear_code(components, mean, deviations)
+        return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
+
+    def linear_code(
+        self, components: Tensor, mean: Tensor, deviations: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return M, c of the top x M + c whose mean is the linear code of ``start_linear``."""
+        matrix, bias = centered_map(components / deviations[:, None], mean, self.biases[-1])
+        bias[len(bias) // 2 :] = _START_LOG_VARIANCE
+        return matrix, bias
+
+    def _outputs(self, x: Rows, around: Around | None = None) -> list[Tensor]:
+        return linear_top(
+            x, self.weights, self.biases, self._activate, path=self.path, around=around
+        )
 
     def _posterior(self, top: Tensor) -> GaussianPosterior:
         mean, z = top.float().chunk(2, dim=1)

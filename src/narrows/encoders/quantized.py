@@ -10,9 +10,10 @@ from torch import Generator, Tensor, nn
 from narrows._types import Codes
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
+from narrows.core.linear_path import LinearPath, start_as
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows
-from narrows.encoders.dense import dense_parameters, linear_top
+from narrows.encoders.dense import centered_map, dense_parameters, linear_top
 from narrows.errors import UsageError
 
 __all__ = ["QuantizedEncoder"]
@@ -39,6 +40,8 @@ class QuantizedEncoder(Encoder):
         Number of vectors to choose from, in each part.
     activation : str
         Between layers.
+    linear_path : bool, default=False
+        Whether there is a linear path from the rows to the code.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -76,6 +79,7 @@ class QuantizedEncoder(Encoder):
         n_groups: int,
         n_entries: int,
         activation: str,
+        linear_path: bool = False,
         generator: Generator,
     ) -> None:
         super().__init__()
@@ -86,6 +90,7 @@ class QuantizedEncoder(Encoder):
                 f"n_groups: must divide n_components ({widths[-1]}) evenly, got {n_groups}."
             )
         self.weights, self.biases = dense_parameters(widths, generator=generator)
+        self.path = LinearPath(widths[0], widths[-1]) if linear_path else None
         self._activate = activation_named(activation)
         entries = torch.empty(n_groups, n_entries, widths[-1] // n_groups)
         self.entries = nn.Parameter(entries.normal_(generator=generator))
@@ -94,15 +99,19 @@ class QuantizedEncoder(Encoder):
 
     def layers(self, x: Rows) -> list[Tensor]:
         """Return every layer's activations, the quantized code last, each (batch, width)."""
-        *hidden, z = linear_top(x, self.weights, self.biases, self._activate)
+        *hidden, z = linear_top(x, self.weights, self.biases, self._activate, path=self.path)
         return [*hidden, self.project(z)]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        z = linear_top(x, self.weights, self.biases, self._activate)[-1].float()
+        z = linear_top(x, self.weights, self.biases, self._activate, path=self.path)[-1].float()
         if generator is None:
             return Code(h=self.project(z), preactivation=z)
         self._move_idle(z.detach(), generator)
         return Code(h=z + (self.project(z) - z).detach(), preactivation=z)
+
+    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
+        matrix, bias = centered_map(components / deviations[:, None], mean, self.biases[-1])
+        return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
 
     def project(self, h: Codes) -> Codes:
         """Return the nearest entries of all parts of h, (batch, n_components)."""

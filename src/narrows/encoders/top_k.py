@@ -9,9 +9,10 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.core.activations import activation_named
+from narrows.core.linear_path import LinearPath, start_as
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows
-from narrows.encoders.dense import dense_parameters, linear_top
+from narrows.encoders.dense import centered_map, dense_parameters, linear_top
 from narrows.errors import UsageError
 
 __all__ = ["TopKEncoder"]
@@ -32,6 +33,8 @@ class TopKEncoder(Encoder):
         How many numbers to keep, from 1 to n_components.
     activation : str
         Between layers.
+    linear_path : bool, default=False
+        Whether there is a linear path from the rows to the code.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -59,13 +62,20 @@ class TopKEncoder(Encoder):
     idle: Tensor
 
     def __init__(
-        self, widths: Sequence[int], *, k: int, activation: str, generator: Generator
+        self,
+        widths: Sequence[int],
+        *,
+        k: int,
+        activation: str,
+        linear_path: bool = False,
+        generator: Generator,
     ) -> None:
         super().__init__()
         if not 1 <= k <= widths[-1]:
             raise UsageError(f"k: must be from 1 to n_components ({widths[-1]}), got {k!r}.")
         self.k = k
         self.weights, self.biases = dense_parameters(widths, generator=generator)
+        self.path = LinearPath(widths[0], widths[-1]) if linear_path else None
         self._activate = activation_named(activation)
         self.register_buffer("idle", torch.zeros(widths[-1], dtype=torch.int64))
 
@@ -82,12 +92,16 @@ class TopKEncoder(Encoder):
                 self.idle.add_(len(h)).mul_((h == 0).all(dim=0))
         return Code(h=h, preactivation=preactivation)
 
+    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
+        matrix, bias = centered_map(components / deviations[:, None], mean, self.biases[-1])
+        return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
+
     def project(self, h: Codes) -> Codes:
         """Keep the ``k`` largest positive numbers of every row of h, and set the others to 0."""
         return largest(h, self.k)
 
     def _affine(self, x: Rows) -> list[Tensor]:
-        return linear_top(x, self.weights, self.biases, self._activate)
+        return linear_top(x, self.weights, self.biases, self._activate, path=self.path)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:

@@ -87,6 +87,13 @@ class HeldOut:
         drawn = 0.0 if self.validation_data is not None else fraction
         return grouping.select(n_rows, drawn, generator=Generator().manual_seed(seed))
 
+    def folds(self, n_rows: int, n_folds: int, *, seed: int) -> list[Selection]:
+        """Return selections, of which each row is held out in one; none if rows are given."""
+        grouping = self.grouping(n_rows)
+        if self.validation_data is not None:
+            return []
+        return grouping.folds(n_rows, n_folds, generator=Generator().manual_seed(seed))
+
 
 def rows_and_y(validation_data: Any) -> tuple[Any, Any]:
     """Return X and y of ``validation_data``: a pair, or X alone."""

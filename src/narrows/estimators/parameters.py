@@ -80,10 +80,20 @@ def check_training_arguments(estimator: Any, *, optional: Container[str] = ("pat
     ------
     UsageError
     """
+    signature = inspect.signature(type(estimator).__init__).parameters
     for name, rule in _TRAINING_RULES.items():
         value = getattr(estimator, name)
         if value is not None or name not in optional:
-            check_number(name, value, **rule)
+            _check_or_auto(name, value, rule, signature)
+
+
+def _check_or_auto(name: str, value: Any, rule: Mapping[str, Any], signature: Any) -> None:
+    """Check a number, or "auto" where this is the default."""
+    if not isinstance(value, str):
+        check_number(name, value, **rule)
+    elif value != "auto" or signature[name].default != "auto":
+        kind = "'auto' or a number" if signature[name].default == "auto" else "a number"
+        raise UsageError(f"{name}: must be {kind}, got {value!r}.")
 
 
 def seed_from(random_state: Any) -> int:

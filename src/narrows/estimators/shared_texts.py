@@ -96,6 +96,12 @@ _CONSTRUCTOR_PARAMETERS = {
         "about doubles the training time, and improves retrieval of texts but not of images. "
         '"auto" takes the code for up to 20,000 texts or rows of counts.',
     ),
+    "linear_start": (
+        "bool",
+        "Whether there is a linear path beside the layers, at which training starts: the untrained "
+        "net is the linear code of the training rows (PCA for squared error), and stays so unless "
+        "the held-out error falls.",
+    ),
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}',
         'Applied before f and undone after g. "auto" scales bytes (images) to [0, 1] and sparse '

@@ -20,6 +20,7 @@ from narrows.model.model import Model
 from narrows.model.schema import Schema
 from narrows.objectives.neighbors import NeighborObjective, neighborhoods, own_neighborhoods
 from narrows.objectives.sampled_softmax import SampledSoftmax
+from narrows.training.early_stopping import EarlyStopping
 from narrows.training.loop import train
 from narrows.training.precision import resolve_device
 from narrows.training.record import TrainingRecord
@@ -140,8 +141,11 @@ def minimize(
     objective: Trainable,
     rows: Split,
     watch: Watch,
+    stopping: EarlyStopping | None = None,
+    counts_start: bool = False,
+    last_epoch: int | None = None,
 ) -> TrainingRecord:
-    """Train a model in place, with the settings of the plan."""
+    """Train a model in place, with the settings of the plan; the rest is as in ``train``."""
     return train(
         new_trainer(plan, model, objective),
         rows.net_inputs.training,
@@ -150,5 +154,8 @@ def minimize(
         validation=rows.net_inputs.held_out,
         patience=plan.patience,
         augment_until=_augment_until(plan),
+        stopping=stopping,
+        counts_start=counts_start,
+        last_epoch=last_epoch,
         watch=watch,
     )

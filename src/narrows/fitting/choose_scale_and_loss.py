@@ -41,7 +41,9 @@ def choose_scale(
         return scale
     if loss is not None and loss["name"] == "multinomial" and statistics.lowest >= 0:
         return "proportions"
-    if loss is not None and (loss["name"] == "bernoulli" or loss.get("link") == "logistic"):
+    if loss is not None and (
+        loss["name"] == "bernoulli" or loss.get("link") in ("logistic", "clamp")
+    ):
         return "none" if _all_within(statistics) else "unit"
     if source.sparse:
         counts = statistics.whole_numbers and statistics.lowest >= 0 and statistics.high > 0
@@ -57,8 +59,8 @@ def choose_loss(
 ) -> dict[str, str]:
     """Return the spec of the loss that "auto" means for a kind of scaling.
 
-    Proportions get the multinomial loss. Dense values in [0, 1] get squared error through the
-    logistic function, so that reconstructions stay in range and errors are comparable with PCA's.
+    Proportions get the multinomial loss. Dense values in [0, 1] get squared error through a clamp,
+    so that reconstructions stay in range and errors are comparable with PCA's.
     All others get squared error. If a ``likelihood`` in nats is needed, values in [0, 1] get the
     Bernoulli loss.
     """
@@ -69,7 +71,7 @@ def choose_loss(
     if likelihood and (kind == "unit" or (within and _all_within(statistics))):
         return {"name": "bernoulli"}
     if within and not source.sparse:
-        return {"name": "squared_error", "link": "logistic"}
+        return {"name": "squared_error", "link": "clamp"}
     return {"name": "squared_error", "link": "identity"}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +20,62 @@ from narrows.fitting.builders import (
     new_trainable,
     scaled_mean,
 )
+from narrows.fitting.linear_start import start_at_linear_code
 from narrows.fitting.neighbor_model import NEIGHBOR_MODEL, neighbor_codes
 from narrows.fitting.plan import Plan, training_settings
+from narrows.fitting.trials import Chosen, choose_epoch, merged_record
 from narrows.model.baseline import fit_baseline
-from narrows.model.measured import calibrate
+from narrows.model.measured import calibrate, calibrate_by
 from narrows.model.model import Model
 from narrows.training.checkpoint_folder import Checkpoints
+from narrows.training.early_stopping import EarlyStopping
 from narrows.training.precision import resolve_device
 from narrows.training.pretraining import pretrain
 from narrows.training.record import Epoch, TrainingRecord
 from narrows.training.watch import Watch
 
-__all__ = ["fit_model", "interrupted_identity"]
+__all__ = ["Fitted", "fit_model", "interrupted_identity"]
+
+TRIAL = "trial"
+"""Name of the folders with the checkpoints of trials, before their number."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, and the trainings that held rows out.
+
+    Attributes
+    ----------
+    trials : list of (Model, Split)
+        Each trial's model with its rows; the model itself if it was not trained again on all rows.
+    """
+
+    model: Model
+    record: TrainingRecord
+    trials: list[tuple[Model, Split]]
 
 
 def fit_model(
     plan: Plan,
-    source: Source,
+    whole: Split,
     rows: Split,
     *,
+    folds: Sequence[Split] = (),
     checkpoint: Path | None = None,
     resume: bool = False,
     extra: Mapping[str, Any] | None = None,
     watch: Watch,
-) -> tuple[Model, TrainingRecord]:
+) -> Fitted:
     """Build and train a model; return it, with its baseline, and the training record.
 
-    ``source`` holds all rows, ``rows`` their split. Everything is fitted to the training rows; the
-    held-out rows decide when to stop, and calibrate the errors. ``extra`` is what the estimator
-    adds to the model file; with it, checkpoints can be opened as models. ``watch`` has the
-    callbacks; its checkpoints are opened here.
+    ``whole`` has all rows in one part, ``rows`` is their split. Everything is fitted to the
+    training rows; the held-out rows decide when to stop, and calibrate the errors. With ``folds``
+    each of them is a trial, and the model is trained on all rows, for the number of epochs that the
+    trials choose. ``plan.refit`` says whether it is if rows are held out once. ``extra`` is what
+    the estimator adds to the model file; with it, checkpoints can be opened as models. ``watch``
+    has the callbacks; its checkpoints are opened here.
     """
+    source = whole.training
     with _open_checkpoints(checkpoint, resume=resume) as (checkpoints, saved):
         watch = replace(
             watch,
@@ -64,50 +89,129 @@ def fit_model(
             labels = _labels(rows)
             rows = _with_row_numbers(rows)
         elif rows.inputs is not None:
-            rows = replace(rows, inputs=_with_row_numbers(rows.inputs))
-        model = new_model(plan, source)
-        if plan.validation_data and rows.held_out is not None:
-            check_loss(model, rows.held_out)
-            model.check_units(rows.net_inputs.held_out or rows.held_out)
-        model.baseline = fit_baseline(
-            rows.training, model.scaling, model.n_components, seed=plan.seed
-        )
-        layers: list[list[Epoch]] = []
-        if plan.pretraining is not None:
-            device = resolve_device(plan.device)
-            layers = pretrain(
-                model.to(device),
-                rows.training,
-                plan.pretraining,
-                mean=scaled_mean(plan).to(device),
-                precision=plan.precision,
-                seed=plan.seed,
-                watch=watch,
-            )
-        codes, neighbor_epochs = None, []
-        if plan.n_neighbors and plan.neighbors_by == "code":
-            codes, neighbor_epochs = neighbor_codes(plan, source, rows, watch, labels)
-
-        def snapshot(record: TrainingRecord) -> Artefact:
-            model.record = _as_json(plan, record)
-            return model.to_artefact(extra or {})
-
-        record = minimize(
-            plan,
-            model,
-            new_trainable(plan, model, rows, codes, labels),
-            rows,
-            watch if extra is None else replace(watch, snapshot=snapshot),
-        )
-        model.objective.eval()
+            whole, rows, *folds = (_with_inputs_numbered(s) for s in (whole, rows, *folds))
+        splits = folds or ([rows] if plan.refit == "always" else [])
+        if splits:
+            return _fit_after_trials(plan, whole, splits, watch, extra)
+        trained = _train(plan, source, rows, watch, labels=labels, extra=extra)
         if rows.held_out is not None:
-            calibrate(model, rows.held_out, seed=plan.seed)
+            calibrate(trained.model, rows.held_out, seed=plan.seed)
+        if plan.refit and trained.record.best_epoch == 0:
+            return _start_of_all_rows(plan, whole, rows, trained)
+        return Fitted(trained.model, trained.record, [(trained.model, rows)])
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """One training, on the training rows of a split."""
+
+    model: Model
+    record: TrainingRecord
+    stopping: EarlyStopping
+    started: bool
+
+
+def _train(
+    plan: Plan,
+    source: Source,
+    rows: Split,
+    watch: Watch,
+    *,
+    labels: torch.Tensor | None = None,
+    extra: Mapping[str, Any] | None = None,
+    is_trial: bool = False,
+    last_epoch: int | None = None,
+) -> _Trained:
+    model = new_model(plan, source)
+    if plan.validation_data and rows.held_out is not None:
+        check_loss(model, rows.held_out)
+        model.check_units(rows.net_inputs.held_out or rows.held_out)
+    model.baseline = fit_baseline(rows.training, model.scaling, model.n_components, seed=plan.seed)
+    started = False
+    if plan.linear_start and model.baseline is not None:
+        started = start_at_linear_code(model, rows.training, model.baseline, seed=plan.seed)
+    layers: list[list[Epoch]] = []
+    if plan.pretraining is not None:
+        device = resolve_device(plan.device)
+        layers = pretrain(
+            model.to(device),
+            rows.training,
+            plan.pretraining,
+            mean=scaled_mean(plan).to(device),
+            precision=plan.precision,
+            seed=plan.seed,
+            watch=watch,
+        )
+    codes, neighbor_epochs = None, []
+    if plan.n_neighbors and plan.neighbors_by == "code":
+        codes, neighbor_epochs = neighbor_codes(plan, source, rows, watch, labels)
+
+    def snapshot(record: TrainingRecord) -> Artefact:
         model.record = _as_json(plan, record)
-        if layers:
-            model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
-        if neighbor_epochs:
-            model.record["neighbor_model"] = [asdict(epoch) for epoch in neighbor_epochs]
-        return model, record
+        return model.to_artefact(extra or {})
+
+    stopping = EarlyStopping(plan.patience, keep_all=is_trial)
+    record = minimize(
+        plan,
+        model,
+        new_trainable(plan, model, rows, codes, labels),
+        rows,
+        watch if extra is None else replace(watch, snapshot=snapshot),
+        stopping=stopping,
+        counts_start=started,
+        last_epoch=last_epoch,
+    )
+    model.objective.eval()
+    model.record = _as_json(plan, record)
+    if layers:
+        model.record["pretraining"] = [[asdict(epoch) for epoch in layer] for layer in layers]
+    if neighbor_epochs:
+        model.record["neighbor_model"] = [asdict(epoch) for epoch in neighbor_epochs]
+    return _Trained(model, record, stopping, started)
+
+
+def _fit_after_trials(
+    plan: Plan,
+    whole: Split,
+    splits: Sequence[Split],
+    watch: Watch,
+    extra: Mapping[str, Any] | None,
+) -> Fitted:
+    """Train a model on all rows, for as many epochs as trainings on the splits choose."""
+    trials = []
+    for i, split in enumerate(splits, start=1):
+        title = f"fold {i}" if len(splits) > 1 else "with rows held out"
+        with watch.part(f"{TRIAL}-{i}", title) as part:
+            trials.append(_train(plan, whole.training, split, part, is_trial=True))
+    first = 0 if all(trial.started for trial in trials) else 1
+    chosen = choose_epoch([trial.stopping.all for trial in trials], first=first)
+    final = _train(plan, whole.training, whole, watch, extra=extra, last_epoch=chosen.epoch)
+    return _with_trials(plan, final, trials, splits, chosen)
+
+
+def _start_of_all_rows(plan: Plan, whole: Split, rows: Split, trained: _Trained) -> Fitted:
+    """Return the linear code of all rows, since training has not improved on it."""
+    errors = trained.model.calibration
+    final = _train(plan, whole.training, whole, Watch(), last_epoch=0)
+    chosen = Chosen(0, torch.empty(0))
+    fitted = _with_trials(plan, final, [trained], [rows], chosen)
+    fitted.model.calibration = errors
+    return fitted
+
+
+def _with_trials(
+    plan: Plan,
+    final: _Trained,
+    trials: Sequence[_Trained],
+    splits: Sequence[Split],
+    chosen: Chosen,
+) -> Fitted:
+    record = merged_record([trial.record for trial in trials], final.record, chosen)
+    parts = {k: v for k, v in final.model.record.items() if k in ("pretraining", "neighbor_model")}
+    final.model.record = {**_as_json(plan, record), **parts}
+    calibrate_by(final.model, chosen.errors, seed=plan.seed)
+    pairs = zip(trials, splits, strict=True)
+    return Fitted(final.model, record, [(trial.model, split) for trial, split in pairs])
 
 
 @contextmanager
@@ -138,7 +242,7 @@ def interrupted_identity(folder: Path) -> dict[str, Any]:
         return {}
     with closing(Checkpoints(folder)) as checkpoints:
         saved = checkpoints.newest()
-        for part in ("layer-1", NEIGHBOR_MODEL):
+        for part in ("layer-1", NEIGHBOR_MODEL, f"{TRIAL}-1"):
             if saved is None and (checkpoints.folder / part).is_dir():
                 with closing(checkpoints.subfolder(part)) as first:
                     saved = first.newest()
@@ -150,6 +254,10 @@ def _labels(rows: Split) -> torch.Tensor | None:
     parts = [part.targets_in_order() for part in rows.parts]
     labeled = [part for part in parts if part is not None]
     return torch.cat(labeled) if len(labeled) == len(parts) else None
+
+
+def _with_inputs_numbered(rows: Split) -> Split:
+    return rows if rows.inputs is None else replace(rows, inputs=_with_row_numbers(rows.inputs))
 
 
 def _with_row_numbers(rows: Split) -> Split:

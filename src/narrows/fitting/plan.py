@@ -31,7 +31,7 @@ class Plan:
     max_epochs: int
     batch_size: int
     learning_rate: float
-    validation_fraction: float
+    validation_fraction: float | str
     patience: int | None
     precision: str
     device: str
@@ -42,6 +42,11 @@ class Plan:
     n_neighbors: int = 0
     neighbors_by: str = "rows"
     sampled_words: int = 0
+    linear_start: bool = False
+    refit: str | None = None
+    """When the net is trained again on all rows: "always", "at_start" (if the linear start is the
+    best, which costs little), or never."""
+
     grouping: dict[str, Any] = field(default_factory=dict)
     """``Grouping.identity`` of the rows; empty if they are independent."""
 

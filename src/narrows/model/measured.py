@@ -11,7 +11,7 @@ from narrows.model.coding import BATCH, errors
 from narrows.model.density import fit_densities, rows_for
 from narrows.model.model import Model
 
-__all__ = ["MAX_CALIBRATION", "calibrate", "fit_code_densities", "sorted_errors"]
+__all__ = ["MAX_CALIBRATION", "calibrate", "calibrate_by", "fit_code_densities", "sorted_errors"]
 
 MAX_CALIBRATION = 10_000
 """The largest number of errors that a model keeps: p-values down to 1 / 10,001, 40 kB."""
@@ -28,7 +28,12 @@ def calibrate(model: Model, source: Source, *, seed: int) -> None:
     Of more than ``MAX_CALIBRATION`` errors a random sample is kept, drawn by ``seed``. If an error
     is not finite, the model keeps none.
     """
-    found = sorted_errors(model, source)
+    calibrate_by(model, sorted_errors(model, source), seed=seed)
+
+
+def calibrate_by(model: Model, found: Tensor, *, seed: int) -> None:
+    """Set ``model.calibration`` to given errors, as ``calibrate`` does."""
+    found = found.sort().values
     if len(found) > MAX_CALIBRATION:
         drawn = torch.randperm(len(found), generator=Generator().manual_seed(seed))
         found = found[drawn[:MAX_CALIBRATION].sort().values]

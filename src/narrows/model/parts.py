@@ -38,7 +38,10 @@ _PARTS_OF_SCALINGS = {
 }
 """The tensors that each kind of scaling must have, and those that it may have."""
 
-_WHOLE = ("best_epoch", "batch_size", "max_epochs", "n_rows", "n_validation_rows", "n_neighbors")
+_WHOLE = (
+    "best_epoch", "batch_size", "max_epochs", "n_rows", "n_validation_rows", "n_neighbors",
+    "refit_epochs",
+)  # fmt: skip
 _EPOCH = {"objective", "loss", "penalty", "validation", "seconds"}
 
 
@@ -130,7 +133,7 @@ def checked_record(record: Any) -> dict[str, Any]:
         raise ValueError("a training record without epochs")
     for name in _WHOLE:
         value = record.get(name, 0)
-        if value is None and name == "best_epoch":
+        if value is None and name in ("best_epoch", "refit_epochs"):
             continue
         if type(value) is not int or not 0 <= value < 1 << 53:
             raise ValueError(f"{name} {value!r} in the training record")

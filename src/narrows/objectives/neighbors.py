@@ -127,6 +127,10 @@ class NeighborObjective(Trainable):
         labels = None if self._labels is None else self._labels[y.cpu()].to(y.device)
         return self.objective(x, labels, generator=generator, weights=weights, target=target)
 
+    @property
+    def judged_by_total(self) -> bool:
+        return self.objective.judged_by_total
+
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         assert y is not None
         output = self.objective.output(self.objective.encode(x).h)

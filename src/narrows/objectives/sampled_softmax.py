@@ -61,6 +61,10 @@ class SampledSoftmax(Trainable):
         picked = torch.cat([words, extra])
         logits = hidden @ decoder.weights[-1].index_select(1, picked).to(hidden.dtype)
         logits = logits.float() + decoder.biases[-1].index_select(0, picked)
+        if (path := decoder.path) is not None:
+            added = code.h @ path.matrix.index_select(1, picked)
+            gate, bias = path.gate.index_select(0, picked), path.bias.index_select(0, picked)
+            logits = logits * gate + added.float() + bias
         drawn = torch.cat([words.new_zeros(len(words)), words.new_ones(len(extra))])
         log_z = torch.logsumexp(logits + log_weight * drawn, dim=1)
         among = SparseRows(x.indptr, torch.searchsorted(words, x.indices), x.values, len(picked))
@@ -69,6 +73,10 @@ class SampledSoftmax(Trainable):
         step = Forward(x, corrupted, code, logits, *pieces, y, generator, weights)
         penalty = sum((omega(step) for omega in net.penalties), loss.new_zeros(()))
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
+
+    @property
+    def judged_by_total(self) -> bool:
+        return self.objective.judged_by_total
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return the error of the full softmax."""

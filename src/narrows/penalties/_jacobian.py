@@ -29,6 +29,8 @@ _NARROW = 32
 class Closed:
     """One dense layer: J_ji = a'(z_j) W_ij, represented by a'(z), (batch, components).
 
+    Beside a linear path, W is W * gate + A.
+
     ||J||^2 = sum_j a'(z_j)^2 sum_i W_ij^2. Cost: O(batch x components + weights) if the forward
     pass was on the clean rows, one more product of the layer otherwise.
     """
@@ -44,7 +46,10 @@ class Closed:
         return self.encoder.slopes(x)[-1]
 
     def squared_norms(self, form: Tensor) -> Tensor:
-        return form.square() @ self.encoder.weights[0].square().sum(dim=0)
+        weight, path = self.encoder.weights[0], self.encoder.path
+        if path is not None:
+            weight = weight * path.gate + path.matrix
+        return form.square() @ weight.square().sum(dim=0)
 
 
 @dataclass(frozen=True)
@@ -52,22 +57,27 @@ class Exact:
     """Any number of dense layers: J = A W_1^T, represented by A, (batch, components, n_1).
 
     A = S_k W_k^T S_(k-1) ... W_2^T S_1 with S_l = diag(a'(z_l)), multiplied from the code's side,
-    so that every product has ``components`` rows. ||A W_1^T||^2 = sum of (A G) * A with
-    G = W_1^T W_1, so the cost per sample does not depend on the number of features. Cost:
-    O(batch x components x weights), where W_1 counts as n_1 x n_1, and G.
+    so that every product has ``components`` rows. A linear path P makes J = [A, S_k] [W_1, P]^T,
+    and the gate multiplies S_k in A. ||A W_1^T||^2 = sum of (A G) * A with G = W_1^T W_1, so the
+    cost per sample does not depend on the number of features. Cost: O(batch x components x
+    weights), where W_1 counts as n_1 x n_1, and G.
     """
 
     encoder: DenseEncoder
 
     def at(self, x: Rows) -> Tensor:
         *hidden, code_slopes = self.encoder.slopes(x)
-        a, weights = torch.diag_embed(code_slopes), list(self.encoder.weights)
+        path, weights = self.encoder.path, list(self.encoder.weights)
+        of_code = torch.diag_embed(code_slopes)
+        a = of_code if path is None else of_code * path.gate
         for weight, slope in zip(weights[:0:-1], hidden[::-1], strict=True):
             a = a @ weight.t() * slope[:, None, :]
-        return a
+        return a if path is None else torch.cat([a, of_code], dim=2)
 
     def squared_norms(self, form: Tensor) -> Tensor:
-        first = self.encoder.weights[0]
+        first, path = self.encoder.weights[0], self.encoder.path
+        if path is not None:
+            first = torch.cat([first, path.matrix], dim=1)
         n_features, n_1 = first.shape
         if n_1 > n_features:
             per_sample = (form @ first.t()).square()

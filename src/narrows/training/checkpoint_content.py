@@ -122,6 +122,9 @@ def model_in(checkpoint: Artefact) -> Artefact:
         if name.startswith("model.")
     }
     best = any(name.startswith("best.") for name in checkpoint.tensors)
+    kept = "best" if best else "net"
+    if checkpoint.spec["stopping"].get("keeps_start") and checkpoint.spec["stopping"]["best_epoch"]:
+        kept = "start"
     for name, own in stored["weights"].items():
-        tensors[name] = checkpoint.tensors[f"{'best' if best else 'net'}.{own}"]
+        tensors[name] = checkpoint.tensors[f"{kept}.{own}"]
     return Artefact("model", stored["spec"], tensors)

@@ -108,7 +108,7 @@ def _boltzmann(
         )
     loss = parameters["loss"]
     name, link = name_of(loss), loss.get("link") if isinstance(loss, Mapping) else None
-    binary = k > 0 or name == "bernoulli" or link == "logistic"
+    binary = k > 0 or name == "bernoulli" or link in ("logistic", "clamp")
     visible = "multinomial" if name == "multinomial" and not k else "gaussian"
     return RestrictedBoltzmannMachine(
         width,

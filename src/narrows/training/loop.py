@@ -7,7 +7,7 @@ from torch import Generator
 
 from narrows.data.source import Source, n_batches, rows_at_a_time, with_targets
 from narrows.training.checkpoint_content import restore_run, save_run
-from narrows.training.early_stopping import EarlyStopping
+from narrows.training.early_stopping import EarlyStopping, HeldOutErrors
 from narrows.training.precision import product_context
 from narrows.training.record import TrainingRecord
 from narrows.training.run import Run
@@ -15,7 +15,7 @@ from narrows.training.schedule import rate_factor
 from narrows.training.trainer import Trainer
 from narrows.training.watch import Watch
 
-__all__ = ["TrainingStopped", "mean_error", "train"]
+__all__ = ["TrainingStopped", "held_out_errors", "train"]
 
 _CHECK_EVERY = 100
 """Steps between checks that the loss is finite: each check waits for the device."""
@@ -39,6 +39,9 @@ def train(
     patience: int | None = None,
     augment_until: float = 1.0,
     constant_rate: bool = False,
+    stopping: EarlyStopping | None = None,
+    counts_start: bool = False,
+    last_epoch: int | None = None,
     watch: Watch = _NO_WATCH,
 ) -> TrainingRecord:
     """Minimize the trainer's objective over the source, in place.
@@ -52,6 +55,12 @@ def train(
         Held-out rows; the weights of the epoch with the lowest error on them are kept at the end.
     patience : int, optional
         Epochs without a better held-out error before training stops.
+    stopping : EarlyStopping, optional
+        Instead of a new one with ``patience``, so that the caller can read its errors.
+    counts_start : bool
+        Whether the untrained net counts as epoch 0, because it is a good one already.
+    last_epoch : int, optional
+        Epoch after which training ends, though the learning rate follows ``max_epochs``.
     augment_until : float
         Fraction of the epochs in which the trainer's augmentation is used.
     watch : Watch, optional
@@ -68,13 +77,17 @@ def train(
         n_rows=source.n_rows,
         n_validation_rows=validation.n_rows if validation else 0,
     )
-    run = Run(trainer, record, EarlyStopping(patience), watch, max_epochs=max_epochs)
+    stopping = stopping or EarlyStopping(patience)
+    run = Run(trainer, record, stopping, watch, max_epochs=max_epochs)
     if watch.saved is not None:
         restore_run(run, watch.saved)
+    elif counts_start and validation is not None:
+        stopping.update(0, held_out_errors(trainer, validation), trainer.objective)
     batches = n_batches(source, batch_size)
     total = max_epochs * batches
+    last = max_epochs if last_epoch is None else last_epoch
 
-    while run.epoch < max_epochs and not record.stopped_early:
+    while run.epoch < last and not record.stopped_early:
         run.begin_epoch()
         trainer.objective.train()
         augment = run.epoch < augment_until * max_epochs
@@ -92,29 +105,29 @@ def train(
                 save_run(run)
             if stopped:
                 raise TrainingStopped
-        error = None
+        errors = None
         run.check_finite()
         if validation is not None:
-            error = mean_error(trainer, validation)
-            run.check_held_out(error)
-        watch.on_epoch(run.epoch + 1, run.end_epoch(error))
+            errors = held_out_errors(trainer, validation)
+            run.check_held_out(errors.mean)
+        watch.on_epoch(run.epoch + 1, run.end_epoch(errors))
 
     save_run(run)
     if validation is not None:
-        run.stopping.restore_best(trainer.objective)
-        record.best_epoch = run.stopping.best_epoch
+        record.best_epoch = stopping.restore_best(trainer.objective)
     return record
 
 
 @torch.no_grad()
-def mean_error(trainer: Trainer, source: Source) -> float:
-    """Return the mean error over a source, in the precision of training.
+def held_out_errors(trainer: Trainer, source: Source) -> HeldOutErrors:
+    """Return the errors of the rows of a source, in the precision of training.
 
-    For stochastic objectives it is the mean of J, with one draw for each row: the error of the
-    mean code would leave out the penalty. Rows count by the source's weights, of mean 1.
+    For objectives with penalties, and stochastic ones, their mean is that of J, with one draw for
+    each row: the error alone would leave out the penalty. Rows count by the source's weights, of
+    mean 1.
     """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
-    first = 0
+    first, rows = 0, []
     objective = trainer.objective.eval()
     noise = Generator(trainer.device).manual_seed(0)  # the same draws after every epoch
     with product_context(trainer.precision, trainer.device):
@@ -124,12 +137,18 @@ def mean_error(trainer: Trainer, source: Source) -> float:
             weights = None
             if source.weights is not None:
                 weights = source.weights[first : first + len(x)].to(trainer.device)
-            weighted = {} if weights is None else {"weights": weights}
-            if objective.stochastic:
+            errors = objective.error(x, y).float()
+            rows.append(errors.cpu())
+            if objective.judged_by_total:
+                weighted = {} if weights is None else {"weights": weights}
                 terms = objective(x, y, generator=noise, **weighted)
                 total += terms.total.double() * len(x)
             else:
-                errors = objective.error(x, y).double()
-                total += (errors if weights is None else errors * weights).sum()
+                total += (errors if weights is None else errors * weights).sum(dtype=torch.float64)
             first += len(x)
-    return float(total / source.n_rows)
+    return HeldOutErrors(
+        float(total / source.n_rows),
+        torch.cat(rows),
+        source.weights,
+        of_rows=not objective.judged_by_total,
+    )

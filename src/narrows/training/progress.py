@@ -110,6 +110,8 @@ def _outcome(record: TrainingRecord, max_epochs: int) -> str:
         text += f" of {max_epochs}: stopped early, as the held-out error no longer fell"
     elif n >= max_epochs:
         text += ", the maximum"
-    if record.best_epoch:
+    if record.best_epoch == 0:
+        text += "; the net stays the linear code it started as: training did not improve on it"
+    elif record.best_epoch:
         text += f"; the weights are those of epoch {record.best_epoch}, the best on held-out rows"
     return text

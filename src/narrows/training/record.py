@@ -28,3 +28,5 @@ class TrainingRecord:
     precision: str = "float32"
     n_rows: int = 0
     n_validation_rows: int = 0
+    refit_epochs: int | None = None
+    """Epochs of the training on all rows, after trials had chosen their number; None without."""

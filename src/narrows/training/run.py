@@ -6,7 +6,7 @@ import math
 import time
 
 from narrows.errors import TrainingDiverged
-from narrows.training.early_stopping import EarlyStopping
+from narrows.training.early_stopping import EarlyStopping, HeldOutErrors
 from narrows.training.record import Epoch, TrainingRecord
 from narrows.training.trainer import Trainer
 from narrows.training.watch import Watch
@@ -38,15 +38,16 @@ class Run:
         self.started = time.perf_counter() - self.seconds_before
         self.seconds_before = 0.0
 
-    def end_epoch(self, error: float | None) -> Epoch:
-        """Record an epoch and its held-out error, and decide whether to stop."""
-        epoch = Epoch(*self.trainer.pop_means(), error, time.perf_counter() - self.started)
+    def end_epoch(self, errors: HeldOutErrors | None) -> Epoch:
+        """Record an epoch and its held-out errors, and decide whether to stop."""
+        mean = None if errors is None else errors.mean
+        epoch = Epoch(*self.trainer.pop_means(), mean, time.perf_counter() - self.started)
         self.record.epochs.append(epoch)
         self.epoch += 1
         self.position = 0
         self.sampler_state = self.trainer.sampler.get_state()
-        if error is not None:
-            done = self.stopping.update(self.epoch, error, self.trainer.objective)
+        if errors is not None:
+            done = self.stopping.update(self.epoch, errors, self.trainer.objective)
             self.record.stopped_early = done
         return epoch
 

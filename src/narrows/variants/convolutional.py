@@ -35,6 +35,7 @@ def convolutional(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     code_activation: str = "linear",
+    linear_path: bool = False,
     beta: float | None = None,
     penalties: Sequence[Spec] = (),
     decoder: Any = None,
@@ -54,7 +55,7 @@ def convolutional(
     else:
         top = GaussianEncoder(widths, **made)
         penalties = [*penalties, {"name": "kl_to_prior", "weight": beta}]
-    maps: dict[str, Any] = {"channels": channels, "blocks": blocks, **made}
+    maps = {"channels": channels, "blocks": blocks, "linear_path": linear_path, **made}
 
     def mirrored() -> ConvolutionalDecoder:
         return ConvolutionalDecoder(shape, widths=widths[:0:-1], **maps)

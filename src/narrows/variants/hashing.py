@@ -30,6 +30,7 @@ def hashing(
     n_components: int,
     hidden: Sequence[int] = (),
     activation: str = "silu",
+    linear_path: bool = False,
     binarization: str = "noise",
     noise: float = 1.0,
     n_groups: int = 1,
@@ -52,6 +53,7 @@ def hashing(
         noise=noise,
         n_groups=n_groups,
         row_length=ROW_LENGTH if bag_of_words else None,
+        linear_path=linear_path,
         generator=generator,
     )
 

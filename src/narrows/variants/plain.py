@@ -31,6 +31,7 @@ def plain(
     activation: str = "silu",
     code_activation: str = "linear",
     row_length: float | None = None,
+    linear_path: bool = False,
     encoder: Any = None,
     decoder: Any = None,
     generator: Generator,
@@ -38,18 +39,15 @@ def plain(
 ) -> Objective:
     """``row_length`` goes to ``DenseEncoder``, ``slots`` to ``assemble``."""
     widths = [n_features, *hidden, n_components]
+    made: dict[str, Any] = {
+        "activation": activation, "linear_path": linear_path, "generator": generator
+    }  # fmt: skip
 
     def dense_encoder() -> DenseEncoder:
-        return DenseEncoder(
-            widths,
-            activation=activation,
-            code_activation=code_activation,
-            row_length=row_length,
-            generator=generator,
-        )
+        return DenseEncoder(widths, code_activation=code_activation, row_length=row_length, **made)
 
     def dense_decoder() -> DenseDecoder:
-        return DenseDecoder(widths[::-1], activation=activation, generator=generator)
+        return DenseDecoder(widths[::-1], **made)
 
     return assemble(
         encoder_or(encoder, n_components, dense_encoder),

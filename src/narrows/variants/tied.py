@@ -29,6 +29,7 @@ def tied(
     hidden: Sequence[int] = (),
     activation: str = "silu",
     code_activation: str = "linear",
+    linear_path: bool = False,
     encoder: Any = None,
     decoder: Any = None,
     generator: Generator,
@@ -50,6 +51,7 @@ def tied(
         [n_features, *hidden, n_components],
         activation=activation,
         code_activation=code_activation,
+        linear_path=linear_path,
         generator=generator,
     )
     return assemble(

@@ -27,13 +27,16 @@ def top_k(
     k: int = 8,
     hidden: Sequence[int] = (),
     activation: str = "silu",
+    linear_path: bool = False,
     decoder: Any = None,
     generator: Generator,
     **slots: Any,
 ) -> Objective:
     """``slots`` go to ``assemble``."""
     widths = [n_features, *hidden, n_components]
-    made = {"activation": activation, "generator": generator}
+    made: dict[str, Any] = {
+        "activation": activation, "linear_path": linear_path, "generator": generator
+    }  # fmt: skip
     return assemble(
         TopKEncoder(widths, k=k, **made),
         decoder_or(decoder, lambda: DenseDecoder(widths[::-1], **made)),

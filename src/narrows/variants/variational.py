@@ -30,6 +30,7 @@ def variational(
     beta: float = 1.0,
     hidden: Sequence[int] = (),
     activation: str = "silu",
+    linear_path: bool = False,
     loss: Spec = "bernoulli",
     penalties: Sequence[Spec] = (),
     encoder: Any = None,
@@ -39,7 +40,9 @@ def variational(
 ) -> Objective:
     """``slots`` go to ``assemble``."""
     widths = [n_features, *hidden, n_components]
-    made = {"activation": activation, "generator": generator}
+    made: dict[str, Any] = {
+        "activation": activation, "linear_path": linear_path, "generator": generator
+    }  # fmt: skip
     return assemble(
         encoder_or(encoder, n_components, lambda: GaussianEncoder(widths, **made), stochastic=True),
         decoder_or(decoder, lambda: DenseDecoder(widths[::-1], **made)),

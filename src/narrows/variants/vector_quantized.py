@@ -30,6 +30,7 @@ def vector_quantized(
     commitment: float = 0.25,
     hidden: Sequence[int] = (),
     activation: str = "silu",
+    linear_path: bool = False,
     penalties: Sequence[Spec] = (),
     decoder: Any = None,
     generator: Generator,
@@ -37,7 +38,9 @@ def vector_quantized(
 ) -> Objective:
     """``slots`` go to ``assemble``."""
     widths = [n_features, *hidden, n_components]
-    made = {"activation": activation, "generator": generator}
+    made: dict[str, Any] = {
+        "activation": activation, "linear_path": linear_path, "generator": generator
+    }  # fmt: skip
     return assemble(
         QuantizedEncoder(widths, n_groups=n_groups, n_entries=n_entries, **made),
         decoder_or(decoder, lambda: DenseDecoder(widths[::-1], **made)),

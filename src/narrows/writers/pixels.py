@@ -39,8 +39,8 @@ def pixel_range(model: Model) -> tuple[float, float] | None:
     if scaling.kind == "unit" and scaling.scale is not None and scaling.scale.ndim == 0:
         low = 0.0 if scaling.shift is None else float(scaling.shift)
         return low, low + float(scaling.scale)
-    logistic = isinstance(loss, SquaredError) and loss.link == "logistic"
-    if scaling.kind == "none" and (logistic or isinstance(loss, Bernoulli)):
+    within = isinstance(loss, SquaredError) and loss.link != "identity"
+    if scaling.kind == "none" and (within or isinstance(loss, Bernoulli)):
         return 0.0, 1.0
     return None
 

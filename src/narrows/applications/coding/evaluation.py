@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
@@ -16,7 +17,7 @@ from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
 from narrows.model.training_rows import held_out_among
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "mean_evaluation"]
 
 
 @shown_as_table
@@ -203,6 +204,21 @@ def evaluate(
         from_inputs=inputs is not None,
         weighted=source.weights is not None,
     )
+
+
+def mean_evaluation(parts: Sequence[Evaluation]) -> Evaluation:
+    """Return the means of several evaluations, each on other rows, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    n = sum(part.n_rows for part in parts)
+
+    def mean(name: str) -> float:
+        return sum(getattr(part, name) * part.n_rows for part in parts) / n
+
+    names = ["error", "squared_error", "variance"]
+    if all(part.baseline_squared_error is not None for part in parts):
+        names.append("baseline_squared_error")
+    return replace(parts[0], n_rows=n, **{name: mean(name) for name in names})
 
 
 def _summed(

@@ -127,10 +127,13 @@ def gap_of(model: Model) -> Gap:
     epochs = model.record.get("epochs") or []
     if not epochs:
         return Gap(None, None)
-    best = model.record.get("best_epoch") or len(epochs)
+    best = model.record.get("best_epoch")
+    if best == 0:  # the linear start, before any epoch
+        return Gap(None, None)
+    best = best or len(epochs)
     epoch = epochs[min(best, len(epochs)) - 1]
     # for a random code the held-out error is the whole of J, penalties included
-    kind = "objective" if model.objective.stochastic else "loss"
+    kind = "objective" if model.objective.judged_by_total else "loss"
     corrupted = not isinstance(model.objective.corruption, Identity)
     return Gap(epoch[kind], epoch["validation"], corrupted)
 

@@ -48,6 +48,7 @@ class Autoencoder(AbstractAutoencoder):
     encoder : ...
     decoder : ...
     scale : ...
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -105,7 +106,7 @@ class Autoencoder(AbstractAutoencoder):
         self,
         n_components: int = 32,
         *,
-        hidden: Sequence[int] = (512, 256),
+        hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
         code_activation: str = "linear",
         tied: bool = False,
@@ -116,12 +117,13 @@ class Autoencoder(AbstractAutoencoder):
         encoder: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 50,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,
@@ -132,7 +134,7 @@ class Autoencoder(AbstractAutoencoder):
     def _choice(self) -> Choice:
         activation_named(self.code_activation)
         parameters = {
-            **self._shape(),
+            **self._shape(always_path=self.tied),
             "code_activation": self.code_activation,
             **self._slots(encoder=self.encoder, decoder=self.decoder),
         }

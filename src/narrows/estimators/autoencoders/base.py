@@ -84,15 +84,21 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     def _choice(self) -> Choice:
         """Return the variant, its parameters, and how "auto" arguments are resolved."""
 
-    def _shape(self, activation: str | None = None) -> dict[str, Any]:
-        """Return the parameters of a variant that define its dense layers."""
+    def _shape(self, activation: str | None = None, *, always_path: bool = False) -> dict[str, Any]:
+        """Return the parameters of a variant that define its dense layers.
+
+        A net without hidden layers is linear by itself, unless it needs a path ``always``.
+        """
         activation = self.activation if activation is None else activation
         activation_named(activation)
-        return {
-            "n_components": int(self.n_components),
-            "hidden": widths_of(self.hidden),
-            "activation": activation,
-        }
+        hidden = self.hidden if self.hidden == "auto" else widths_of(self.hidden)
+        shape = {
+            "n_components": int(self.n_components), "hidden": hidden, "activation": activation
+        }  # fmt: skip
+        own = any(getattr(self, name, None) is not None for name in ("encoder", "decoder"))
+        if getattr(self, "linear_start", False) and not own and (hidden or always_path):
+            shape["linear_path"] = True
+        return shape
 
     def _penalty_specs(self) -> list[Any]:
         return specs_of(PENALTIES, self.penalties, slot="penalties")
@@ -164,7 +170,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         TrainingDiverged
             If the loss becomes infinite or NaN.
         """
-        rows = fit_autoencoder(
+        fitted = fit_autoencoder(
             self,
             X,
             y,
@@ -175,7 +181,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
             stop_requested=stop_requested,
         )
         if self.verbose:
-            Progress.say(held_out_evaluation(self.model_, rows).table())
+            Progress.say(held_out_evaluation(fitted).table())
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:

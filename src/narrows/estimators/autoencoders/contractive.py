@@ -51,6 +51,7 @@ class ContractiveAutoencoder(AbstractAutoencoder):
     encoder : ...
     decoder : ...
     scale : ...
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -111,12 +112,13 @@ class ContractiveAutoencoder(AbstractAutoencoder):
         encoder: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 50,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,
@@ -126,7 +128,7 @@ class ContractiveAutoencoder(AbstractAutoencoder):
 
     def _choice(self) -> Choice:
         parameters = {
-            **self._shape(),
+            **self._shape(always_path=True),
             "weight": float(self.weight),
             "gamma": float(self.gamma),
             "sigma": float(self.sigma),

@@ -61,6 +61,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     augmentation : ...
     decoder : ...
     scale : ...
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -130,12 +131,13 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         augmentation: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 50,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,
@@ -145,7 +147,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
 
     def _choice(self) -> Choice:
         parameters = {
-            **self._shape(),
+            **self._shape(always_path=True),
             "image_shape": list(getattr(self, "image_shape_", ())),
             "channels": widths_of(self.channels, "channels"),
             "blocks": int(self.blocks),

@@ -45,6 +45,7 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     encoder : ...
     decoder : ...
     scale : ...
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -89,7 +90,7 @@ class DenoisingAutoencoder(AbstractAutoencoder):
         n_components: int = 32,
         *,
         corruption: Any = "masking:0.25",
-        hidden: Sequence[int] = (512, 256),
+        hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
         code_activation: str = "linear",
         tied: bool = False,
@@ -99,12 +100,13 @@ class DenoisingAutoencoder(AbstractAutoencoder):
         encoder: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 50,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,

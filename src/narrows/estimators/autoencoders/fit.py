@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from narrows.applications.coding.evaluation import Evaluation, evaluate
+from narrows.applications.coding.evaluation import Evaluation, evaluate, mean_evaluation
 from narrows.data.copies import warn_of_copies
 from narrows.data.source import Source
 from narrows.data.splitting import Selection, Split
@@ -34,7 +34,14 @@ from narrows.estimators.parameters import (
 )
 from narrows.estimators.sample_weights import drop_zero_weight_rows, weights_of_parts
 from narrows.estimators.texts import is_texts
-from narrows.fitting.fit import fit_model, interrupted_identity
+from narrows.fitting.auto_settings import (
+    FEW_ROWS,
+    N_FOLDS,
+    REFIT_ROWS,
+    TOO_FEW_ROWS,
+    held_out_fraction,
+)
+from narrows.fitting.fit import Fitted, fit_model, interrupted_identity
 from narrows.fitting.partial_fit import partial_fit_model
 from narrows.model.measured import fit_code_densities
 from narrows.model.model import Model
@@ -56,8 +63,8 @@ def fit_autoencoder(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     stop_requested: Callable[[], bool] | None = None,
-) -> Split:
-    """Fit an autoencoder, and return its training and held-out rows.
+) -> Fitted:
+    """Fit an autoencoder, and return its model, with the trainings that held rows out.
 
     The parameters are as in ``AbstractAutoencoder.fit``; ``held_out`` bundles those that choose
     the held-out rows.
@@ -68,11 +75,12 @@ def fit_autoencoder(
     seed = seed_from(estimator.random_state)
     interrupted = interrupted_identity(folder) if folder is not None and resume else {}
     seed = interrupted.get("seed", seed) if estimator.random_state is None else seed
-    fraction = float(estimator.validation_fraction)
+    automatic = estimator.validation_fraction == "auto"
 
-    def select(n_rows: int) -> Selection:
+    def select(n_rows: int, chosen: HeldOut = held_out) -> Selection:
         """Draw the held-out rows, before anything is fitted, the vocabulary included."""
-        return held_out.select(n_rows, fraction, seed=seed)
+        fraction = held_out_fraction(estimator.validation_fraction, n_rows)
+        return chosen.select(n_rows, fraction, seed=seed)
 
     keep_places = held_out.keeps_places or is_texts(X)
     source = estimator._source(estimator._counted(X, select=select), reset=True, min_samples=2)
@@ -82,15 +90,19 @@ def fit_autoencoder(
         sample_weight, source, y, held_out.groups, keep_places=keep_places
     )
     source, regrouped = weighted.source, replace(held_out, groups=weighted.groups)
-    selection = regrouped.select(source.n_rows, fraction, seed=seed)
+    folds: list[Selection] = []
+    if automatic and TOO_FEW_ROWS <= source.n_rows < FEW_ROWS and not task_of(estimator):
+        folds = regrouped.folds(source.n_rows, N_FOLDS, seed=seed)
+    none = torch.zeros(source.n_rows, dtype=torch.bool)
+    selection = Selection(~none, none) if folds else select(source.n_rows, regrouped)
     source = source.weighted(weights_of_parts(weighted.weights, selection))
-    source, rows, statistics, encoding = _read(
+    whole, rows, statistics, encoding = _read(
         estimator, source, weighted.y, selection, held_out.validation_data
     )
     plan = replace(
         new_plan(
             estimator,
-            source,
+            whole.training,
             statistics,
             seed,
             pairs=rows.inputs is not None,
@@ -98,16 +110,18 @@ def fit_autoencoder(
         ),
         grouping=regrouped.grouping(source.n_rows).identity(),
         validation_data=held_out.validation_data is not None,
+        refit=_refit(source.n_rows) if automatic and held_out.validation_data is None else None,
     )
-    source = plan.scaling.for_training(source)
-    rows = rows.each(plan.scaling.for_training)
-    n_copies = warn_of_copies(rows.net_inputs)
+    whole, rows = whole.each(plan.scaling.for_training), rows.each(plan.scaling.for_training)
+    splits = [_with_inputs(whole, fold) for fold in folds]
+    n_copies = warn_of_copies((splits or [rows])[0].net_inputs)
     part_epochs = plan.max_epochs if plan.pretraining is None else plan.pretraining.max_epochs
-    with Progress(estimator.verbose, estimator.max_epochs, part_epochs) as progress:
-        model, record = fit_model(
+    with Progress(estimator.verbose, plan.max_epochs, part_epochs) as progress:
+        fitted = fit_model(
             plan,
-            source,
+            whole,
             rows,
+            folds=splits,
             checkpoint=folder,
             resume=resume,
             extra=None if folder is None else {**estimator._artefact_extra(), **encoding.to_spec()},
@@ -117,7 +131,8 @@ def fit_autoencoder(
                 on_part=progress.part,
             ),
         )
-        progress.ended(record)
+        progress.ended(fitted.record)
+    model, record = fitted.model, fitted.record
     if n_copies:
         model.record["n_copies_held_out"] = n_copies
     arguments = json_parameters(estimator.get_params(deep=False))
@@ -126,11 +141,18 @@ def fit_autoencoder(
         for name, value in complete(model, rows.training, statistics).items():
             setattr(estimator, name, value)
     fit_code_densities(model, rows.training, seed=seed)
-    return rows
+    return fitted
 
 
-def held_out_evaluation(model: Model, rows: Split) -> Evaluation:
-    """Evaluate the model on the held-out rows, or on the training rows if there are none."""
+def held_out_evaluation(fitted: Fitted) -> Evaluation:
+    """Evaluate each trial's model on the rows it held out, and return the means.
+
+    Without held-out rows, evaluate the model on the training rows.
+    """
+    return mean_evaluation([_evaluated(model, rows) for model, rows in fitted.trials])
+
+
+def _evaluated(model: Model, rows: Split) -> Evaluation:
     if rows.held_out is None:
         inputs = None if rows.inputs is None else rows.inputs.training
         return evaluate(model, rows.training, rows="training", inputs=inputs)
@@ -197,11 +219,11 @@ def partial_fit_autoencoder(estimator: Any, X: Any, y: Any = None) -> None:
 
 def _read(
     estimator: Any, source: Source, y: Any, selection: Selection, validation_data: Any
-) -> tuple[Source, Split, Statistics, TargetEncoding]:
+) -> tuple[Split, Split, Statistics, TargetEncoding]:
     """Read y and ``validation_data``, and check every value.
 
-    Return the rows to reconstruct, their split, the statistics of the training rows, and how y was
-    read.
+    Return the rows to reconstruct, all in one part, and their split, the statistics of the training
+    rows, and how y was read.
     """
     missing, inputs = admits_missing(estimator), source
     given = _with_targets(estimator, source, y, counted=selection.training)
@@ -226,7 +248,20 @@ def _read(
         corrupted = Split(inputs, held_out_inputs) if given.paired else None
     for part in corrupted.parts if corrupted is not None else ():
         describe(part, missing=missing)
-    return source, replace(rows, inputs=corrupted), statistics, encoding
+    whole = Split(source, None, Split(inputs, None) if given.paired else None)
+    return whole, replace(rows, inputs=corrupted), statistics, encoding
+
+
+def _with_inputs(whole: Split, selection: Selection) -> Split:
+    """Return the split of all rows, and of their corrupted copies, by a selection."""
+    rows = Split.of(whole.training, selection)
+    if whole.inputs is None:
+        return rows
+    return replace(rows, inputs=Split.of(whole.inputs.training, selection))
+
+
+def _refit(n_rows: int) -> str:
+    return "always" if n_rows <= REFIT_ROWS else "at_start"
 
 
 class _Given(NamedTuple):

@@ -12,7 +12,7 @@ from narrows.core.pieces import name_of, piece_from_spec, piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
 from narrows.data.scaling import fit_scaling
-from narrows.data.source import Source
+from narrows.data.source import Source, n_batches
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, InvalidData, UsageError, unknown_name, warn
 from narrows.estimators.parameters import (
@@ -20,6 +20,12 @@ from narrows.estimators.parameters import (
     json_parameters,
     spec_of,
     widths_of,
+)
+from narrows.fitting.auto_settings import (
+    epochs_for,
+    hidden_for,
+    learning_rate_for,
+    patience_for,
 )
 from narrows.fitting.choose_scale_and_loss import choose_loss, choose_scale
 from narrows.fitting.plan import Plan, batch_size_for
@@ -99,7 +105,7 @@ def check_sizes(estimator: Any, source: Source) -> None:
     sizes: dict[str, Any] = {
         name: widths_of(arguments[name], name)
         for name in ("hidden", "channels")
-        if name in arguments
+        if name in arguments and arguments[name] != "auto"
     }
     sizes |= {
         name: int(arguments[name]) for name in ("n_components", "blocks") if name in arguments
@@ -155,6 +161,8 @@ def new_plan(
     if scale == "auto" and kind == "proportions":
         kind = choice.counts_scale
     loss = named or choose_loss(kind, source, statistics, likelihood=choice.likelihood)
+    if choice.pretraining is not None and choice.pretraining.method == "rbm" and named is None:
+        loss = _of_boltzmann_machine(loss)
     parameters = {**choice.parameters, "loss": loss}
     if n_classes is not None:
         parameters["penalties"] = _with_classes(parameters["penalties"], n_classes)
@@ -169,6 +177,10 @@ def new_plan(
         _check_neighbors(choice, source, n_neighbors)
         _warn_of_copying(choice, source)
     batch_size = batch_size_for(estimator.batch_size, source.n_rows)
+    if parameters.get("hidden") == "auto":
+        parameters["hidden"] = hidden_for(source.n_features)
+    max_epochs, patience = _epochs(estimator, n_batches(source, batch_size))
+    rate = estimator.learning_rate
     pretraining = choice.pretraining
     if pretraining is not None:
         pretraining = replace(pretraining, batch_size=batch_size)
@@ -181,11 +193,11 @@ def new_plan(
         parameters=parameters,
         scaling=fit_scaling(kind, source, statistics, bounded=bounded),
         statistics=statistics,
-        max_epochs=int(estimator.max_epochs) if choice.fine_tune else 0,
+        max_epochs=max_epochs if choice.fine_tune else 0,
         batch_size=batch_size,
-        learning_rate=float(estimator.learning_rate),
-        validation_fraction=float(estimator.validation_fraction),
-        patience=None if estimator.patience is None else int(estimator.patience),
+        learning_rate=learning_rate_for(source.n_features) if rate == "auto" else float(rate),
+        validation_fraction=estimator.validation_fraction,
+        patience=patience,
         precision=estimator.precision,
         device=estimator.device,
         seed=seed,
@@ -195,7 +207,22 @@ def new_plan(
         n_neighbors=n_neighbors,
         neighbors_by=_neighbors_by(choice, source, loss),
         sampled_words=int(choice.sampled_words),
+        linear_start=bool(getattr(estimator, "linear_start", False)) and not pairs,
     )
+
+
+def _of_boltzmann_machine(loss: dict[str, str]) -> dict[str, str]:
+    """Return the loss whose link is the visible units'."""
+    return {**loss, "link": "logistic"} if loss.get("link") == "clamp" else loss
+
+
+def _epochs(estimator: Any, steps_per_epoch: int) -> tuple[int, int | None]:
+    """Return the largest number of epochs, and the patience."""
+    max_epochs, patience = estimator.max_epochs, estimator.patience
+    max_epochs = epochs_for(steps_per_epoch) if max_epochs == "auto" else int(max_epochs)
+    if patience is None:
+        return max_epochs, None
+    return max_epochs, patience_for(max_epochs) if patience == "auto" else int(patience)
 
 
 def _as_known(loss: Any) -> dict[str, Any] | None:

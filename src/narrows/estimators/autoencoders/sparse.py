@@ -46,6 +46,7 @@ class SparseAutoencoder(AbstractAutoencoder):
     encoder : ...
     decoder : ...
     scale : ...
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -106,12 +107,13 @@ class SparseAutoencoder(AbstractAutoencoder):
         encoder: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 50,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,

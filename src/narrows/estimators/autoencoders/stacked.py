@@ -60,6 +60,7 @@ class StackedAutoencoder(AbstractAutoencoder):
     penalties : ...
     augmentation : ...
     scale : ...
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -123,7 +124,7 @@ class StackedAutoencoder(AbstractAutoencoder):
         cd_steps: int = 1,
         persistent: bool = False,
         fine_tune: bool = True,
-        hidden: Sequence[int] = (512, 256),
+        hidden: Sequence[int] | str = "auto",
         activation: str = "auto",
         code_activation: str = "linear",
         tied: bool = True,
@@ -131,12 +132,13 @@ class StackedAutoencoder(AbstractAutoencoder):
         penalties: Any = (),
         augmentation: Any = None,
         scale: str = "auto",
-        max_epochs: int = 50,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,
@@ -159,7 +161,7 @@ class StackedAutoencoder(AbstractAutoencoder):
             persistent=bool(self.persistent),
         )
         parameters = {
-            **self._shape(activation),
+            **self._shape(activation, always_path=self.tied),
             "code_activation": self.code_activation,
             "tied": bool(self.tied),
             "penalties": self._penalty_specs(),

@@ -52,6 +52,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
     encoder : ...
     decoder : ...
     scale : ...
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -97,7 +98,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
         self,
         n_components: int = 16,
         *,
-        hidden: Sequence[int] = (512, 256),
+        hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
         beta: float = 1.0,
         loss: Any = "auto",
@@ -107,12 +108,13 @@ class VariationalAutoencoder(AbstractAutoencoder):
         encoder: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 50,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,

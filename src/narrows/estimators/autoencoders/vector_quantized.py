@@ -51,6 +51,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
     augmentation : ...
     decoder : ...
     scale : ...
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -100,7 +101,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
         n_groups: int | None = None,
         n_entries: int = 64,
         commitment: float = 0.25,
-        hidden: Sequence[int] = (512, 256),
+        hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
         loss: Any = "auto",
         corruption: Any = "identity",
@@ -108,12 +109,13 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
         augmentation: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 50,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,

@@ -1,0 +1,68 @@
+"""A linear path beside the layers of a net, so that the net can start as a linear map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from narrows.core.linear_kernels import affine
+from narrows.core.sparse import Rows, SparseRows
+
+__all__ = ["LinearPath", "start_as"]
+
+
+class LinearPath(nn.Module):
+    """(z, x) -> gate * z + x A + b: what a net's last layer returns, and a linear map of its input.
+
+    The matrix A is (n_in, n_out), b and the gate are (n_out,). Until ``start_as`` A and b are 0 and
+    the gate is 1, so that the path changes nothing. With the gate at 0 a net is linear, and
+    training opens it.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun (2016), "Deep residual learning for image recognition", CVPR; Bachlechner,
+    Majumder, Mao, Cottrell, McAuley (2021), "ReZero is all you need", UAI (the gate).
+
+    Examples
+    --------
+    >>> path = LinearPath(3, 2)
+    >>> path(torch.tensor([[4.0, 5.0]]), torch.ones(1, 3)).tolist()
+    [[4.0, 5.0]]
+    """
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.zeros(n_in, n_out))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        self.gate = nn.Parameter(torch.ones(n_out))
+
+    def forward(self, z: Tensor, x: Rows) -> Tensor:
+        if isinstance(x, SparseRows):
+            return torch.addcmul(x.matmul(self.matrix) + self.bias, z, self.gate)
+        return torch.addcmul(affine(x, self.matrix, self.bias), z, self.gate)
+
+
+@torch.no_grad()
+def start_as(
+    matrix: Tensor,
+    bias: Tensor,
+    *,
+    path: LinearPath | None,
+    weights: nn.ParameterList,
+    biases: nn.ParameterList,
+) -> bool:
+    """Make layers compute x M + c: by the path, with its gate closed, or by a lone layer.
+
+    Return False, and change nothing, if there are several layers without a path.
+    """
+    if path is not None:
+        path.matrix.copy_(matrix)
+        path.bias.copy_(bias)
+        path.gate.zero_()
+        biases[-1].zero_()
+        return True
+    if len(weights) != 1:
+        return False
+    weights[0].copy_(matrix)
+    biases[0].copy_(bias)
+    return True

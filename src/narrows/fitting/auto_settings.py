@@ -1,0 +1,97 @@
+"""Size a net and its training to the data, where a setting is "auto"."""
+
+from __future__ import annotations
+
+import math
+
+from narrows.fitting.plan import epochs_for_steps
+
+__all__ = [
+    "FEW_ROWS",
+    "N_FOLDS",
+    "REFIT_ROWS",
+    "TOO_FEW_ROWS",
+    "epochs_for",
+    "held_out_fraction",
+    "hidden_for",
+    "learning_rate_for",
+    "patience_for",
+]
+
+TOO_FEW_ROWS = 10
+"""Of fewer rows none is held out."""
+
+FEW_ROWS = 200
+"""Of fewer rows a tenth says too little, and each is held out once, in ``N_FOLDS`` folds."""
+
+N_FOLDS = 5
+
+REFIT_ROWS = 2000
+"""Up to this many rows, a net is trained again on all of them, the held-out ones included."""
+
+_WIDEST, _NARROWEST = 512, 64
+_WIDTH_PER_FEATURE = 16
+
+_STEPS = 1500
+_MOST_EPOCHS = 500
+
+_FEATURES_OF_HIGHEST_RATE = 64
+_HIGHEST_RATE = 2e-3
+
+
+def hidden_for(n_features: int) -> list[int]:
+    """Return the widths of two hidden layers: 16 units per feature, from 64 to 512, and half.
+
+    Examples
+    --------
+    >>> hidden_for(5), hidden_for(20), hidden_for(784)
+    ([64, 32], [256, 128], [512, 256])
+    """
+    width = 2 ** round(math.log2(_WIDTH_PER_FEATURE * n_features))
+    width = min(_WIDEST, max(_NARROWEST, width))
+    return [width, width // 2]
+
+
+def learning_rate_for(n_features: int) -> float:
+    """Return 2e-3 for up to 64 features, then less by their square root.
+
+    A step of Adam moves every weight alike, so that the first layer's output, a sum over the
+    features, moves more the more there are.
+
+    Examples
+    --------
+    >>> learning_rate_for(20), learning_rate_for(1024)
+    (0.002, 0.0005)
+    """
+    return _HIGHEST_RATE * min(1.0, (_FEATURES_OF_HIGHEST_RATE / n_features) ** 0.5)
+
+
+def held_out_fraction(fraction: float | str, n_rows: int) -> float:
+    """Return the share of rows to hold out: "auto" is a tenth, but at least 40 rows.
+
+    Examples
+    --------
+    >>> held_out_fraction("auto", 200), held_out_fraction("auto", 1000)
+    (0.2, 0.1)
+    """
+    if fraction != "auto":
+        return float(fraction)
+    if n_rows < TOO_FEW_ROWS:
+        return 0.0
+    return min(0.2, max(0.1, 40 / n_rows))
+
+
+def epochs_for(steps_per_epoch: int) -> int:
+    """Return the number of epochs: at least 50 and 1,500 steps, at most 500.
+
+    Examples
+    --------
+    >>> epochs_for(5), epochs_for(200)
+    (300, 50)
+    """
+    return epochs_for_steps(_STEPS, steps_per_epoch, most=_MOST_EPOCHS)
+
+
+def patience_for(max_epochs: int) -> int:
+    """Return a fifth of the epochs, at least 10."""
+    return max(10, max_epochs // 5)
