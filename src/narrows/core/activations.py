@@ -82,9 +82,9 @@ NEARLY_LINEAR: dict[str, tuple[float, float]] = {
     "gelu": (4.0, 1.0),
     "linear": (0.0, 1.0),
     "relu": (4.0, 1.0),
-    "sigmoid": (0.0, 0.5),
+    "sigmoid": (0.0, 0.05),
     "silu": (6.0, 1.0),
-    "tanh": (0.0, 0.25),
+    "tanh": (0.0, 0.02),
 }
 """Center and scale of a z around which an activation is nearly linear, for z of deviation 1."""
 

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from narrows.core.linear_kernels import affine
 from narrows.core.sparse import Rows, SparseRows
 
-__all__ = ["LinearPath", "start_as"]
+__all__ = ["LinearCode", "LinearPath", "start_as"]
+
+
+@dataclass(frozen=True)
+class LinearCode:
+    """The code (x - mean) V' / deviations, whose numbers have deviation 1 over some rows.
+
+    Attributes
+    ----------
+    components : Tensor
+        V, orthonormal rows, (k, n_features).
+    mean, deviations : Tensor
+        (n_features,) and (k,).
+    noise : float
+        Mean variance of the directions that V leaves out.
+    rows : Rows
+        A sample of the rows, (n_rows, n_features).
+    """
+
+    components: Tensor
+    mean: Tensor
+    deviations: Tensor
+    noise: float
+    rows: Rows
+
+    def layer(self, scale: float, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return M (n_features, n_out), c (n_out,) of x M + c, the code times ``scale``.
+
+        ``bias`` (n_out,), n_out >= k, says how wide M is; further columns are 0.
+        """
+        matrix = bias.new_zeros(len(self.mean), len(bias))
+        matrix[:, : len(self.components)] = (self.components * scale / self.deviations[:, None]).t()
+        return matrix, -self.mean.to(bias) @ matrix
 
 
 class LinearPath(nn.Module):

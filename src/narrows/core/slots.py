@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from narrows._types import Codes, Outputs, PerSample, Scalar
+from narrows.core.linear_path import LinearCode
 from narrows.core.sparse import Rows
 from narrows.errors import InvalidData
 
@@ -167,11 +168,10 @@ class Encoder(nn.Module, ABC):
     def start_at(self, mean: Tensor) -> None:
         """Adapt the initial weights to the mean of the scaled data, (features,)."""
 
-    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
-        """Start f at the linear code (x - mean) V' / deviations, or as near to it as f can be.
+    def start_linear(self, code: LinearCode) -> bool:
+        """Start f at a linear code, or as near to it as f can be, up to a shift and a scale.
 
-        ``components`` V are (k, features), k at most n_components; ``mean`` is (features,),
-        ``deviations`` (k,). Return whether f can start so; by default it cannot.
+        Return whether f can start so; by default it cannot.
         """
         return False
 

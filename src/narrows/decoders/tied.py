@@ -19,7 +19,8 @@ class TiedDecoder(Decoder):
 
     The weights belong to the encoder and are stored once; the gradient of a weight is the sum over
     its two uses. If the encoder has a linear path, the output o becomes gate * o + (h * s) A^T + c,
-    with its matrix A: only gate, s (n_components,), and c are the decoder's.
+    with its matrix A. Only the gate and c train; s, (n_components,), is fixed at the start, so that
+    a penalty on the encoder cannot be evaded by a large s.
 
     Parameters
     ----------
@@ -89,11 +90,13 @@ class TiedDecoder(Decoder):
 class TiedPath(nn.Module):
     """(o, h, A) -> gate * o + (h * scale) A^T + bias, the encoder's linear path transposed."""
 
+    scale: Tensor
+
     def __init__(self, n_features: int, n_components: int) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(n_components))
         self.bias = nn.Parameter(torch.zeros(n_features))
         self.gate = nn.Parameter(torch.ones(n_features))
+        self.register_buffer("scale", torch.ones(n_components))
 
     def forward(self, output: Tensor, h: Tensor, matrix: Tensor) -> Tensor:
         added = affine(h * self.scale, matrix, self.bias, transposed=True)

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.core.checks import check_number
+from narrows.core.linear_path import LinearCode
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows
 from narrows.encoders.dense import DenseEncoder
@@ -129,8 +130,8 @@ class BinaryEncoder(Encoder):
             preactivation=preactivation,
         )
 
-    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
-        return self._net[0].start_linear(components, mean, deviations)
+    def start_linear(self, code: LinearCode) -> bool:
+        return self._net[0].start_linear(code)
 
     def project(self, h: Codes) -> Codes:
         """Return the nearest bits."""

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from narrows._types import Codes
 from narrows.core.activations import activation_named
 from narrows.core.convolution import Halving, as_maps, as_rows, residual_blocks, sides
-from narrows.core.linear_path import LinearPath, start_as
+from narrows.core.linear_path import LinearCode, LinearPath, start_as
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows, dense_rows
 from narrows.encoders.dense import Around, DenseEncoder
@@ -128,10 +128,10 @@ class ConvolutionalEncoder(Encoder):
         maps = as_rows(self.maps(x)[-1])
         return self.top(maps, generator=generator, around=self._around(x))
 
-    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
+    def start_linear(self, code: LinearCode) -> bool:
         if self.path is None:
             return False
-        matrix, bias = self.top.linear_code(components, mean, deviations)
+        matrix, bias = self.top.linear_layer(code)
         top = self.top
         return start_as(matrix, bias, path=self.path, weights=top.weights, biases=top.biases)
 

@@ -9,10 +9,9 @@ from itertools import islice
 import torch
 from torch import Generator, Tensor, nn
 
-from narrows._types import Codes
 from narrows.core.activations import NEARLY_LINEAR, RANGES, SLOPES, activation_named
 from narrows.core.linear_kernels import affine
-from narrows.core.linear_path import LinearPath, start_as
+from narrows.core.linear_path import LinearCode, LinearPath, start_as
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows, SparseRows
 
@@ -20,7 +19,6 @@ __all__ = [
     "Around",
     "DenseEncoder",
     "affine_rows",
-    "centered_map",
     "dense_parameters",
     "glorot_uniform",
     "linear_top",
@@ -144,25 +142,16 @@ class DenseEncoder(Encoder):
         ((preactivation, h),) = deque(self._passes(x, around=around), maxlen=1)
         return Code(h=h, preactivation=preactivation)
 
-    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
-        matrix, bias = self.linear_code(components, mean, deviations)
+    def start_linear(self, code: LinearCode) -> bool:
+        matrix, bias = self.linear_layer(code)
         return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
 
-    def linear_code(
-        self, components: Tensor, mean: Tensor, deviations: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return M, c of the argument z = x M + c of a_k for which a_k(z) is the linear code of
-        ``start_linear``, shifted and scaled to where a_k is nearly linear."""
+    def linear_layer(self, code: LinearCode) -> tuple[Tensor, Tensor]:
+        """Return M, c of the z = x M + c for which a_k(z) is a linear code: shifted and scaled to
+        where a_k is nearly linear."""
         center, scale = self._nearly_linear
-        matrix, bias = centered_map(
-            components * (scale / deviations)[:, None], mean, self.biases[-1]
-        )
+        matrix, bias = code.layer(scale, self.biases[-1])
         return matrix, bias + center
-
-    def project(self, h: Codes) -> Codes:
-        """Clamp h to the range of the code's activation."""
-        low, high = self._range
-        return h if low is high is None else h.clamp(low, high)
 
     def _passes(
         self,
@@ -186,16 +175,6 @@ class DenseEncoder(Encoder):
             if noise is not None:
                 h = noise(h)
             yield preactivation, h
-
-
-def centered_map(directions: Tensor, mean: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Return M (n_in, n_out), c (n_out,) of x M + c = (x - mean) D', with 0 where D has no row.
-
-    ``directions`` D are (k, n_in), with k at most the n_out of ``bias``.
-    """
-    matrix = bias.new_zeros(len(mean), len(bias))
-    matrix[:, : len(directions)] = directions.t()
-    return matrix, -mean.to(bias) @ matrix
 
 
 def rows_of_length(x: Rows, length: float) -> Rows:

@@ -8,18 +8,18 @@ import torch
 from torch import Generator, Tensor
 
 from narrows.core.activations import activation_named
-from narrows.core.linear_path import LinearPath, start_as
+from narrows.core.linear_path import LinearCode, LinearPath, start_as
 from narrows.core.slots import Code, Encoder, GaussianPosterior
 from narrows.core.sparse import Rows
-from narrows.encoders.dense import Around, centered_map, dense_parameters, linear_top
+from narrows.encoders.dense import Around, dense_parameters, linear_top
 
 __all__ = ["GaussianEncoder"]
 
 _LOG_VARIANCE = 10.0
 """Bound of |log variance|: standard deviations stay between 0.007 and 148; exp never overflows."""
 
-_START_LOG_VARIANCE = -4.0
-"""Of a linear start, whose codes have variance 1."""
+_LEAST_VARIANCE = 1e-4
+"""Of a posterior at the start."""
 
 
 class GaussianEncoder(Encoder):
@@ -99,16 +99,18 @@ class GaussianEncoder(Encoder):
         h = posterior.mean if generator is None else posterior.draw(generator=generator)
         return Code(h=h, posterior=posterior)
 
-    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
-        matrix, bias = self.linear_code(components, mean, deviations)
+    def start_linear(self, code: LinearCode) -> bool:
+        matrix, bias = self.linear_layer(code)
         return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
 
-    def linear_code(
-        self, components: Tensor, mean: Tensor, deviations: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return M, c of the top x M + c whose mean is the linear code of ``start_linear``."""
-        matrix, bias = centered_map(components / deviations[:, None], mean, self.biases[-1])
-        bias[len(bias) // 2 :] = _START_LOG_VARIANCE
+    def linear_layer(self, code: LinearCode) -> tuple[Tensor, Tensor]:
+        """Return M, c of the last layer x M + c that is probabilistic PCA: the means are the linear
+        code, and a number of variance v has the posterior variance noise / v."""
+        matrix, bias = code.layer(1.0, self.biases[-1])
+        k = len(bias) // 2
+        variances = torch.ones(k)
+        variances[: len(code.deviations)] = code.noise / code.deviations.square()
+        bias[k:] = variances.clamp(_LEAST_VARIANCE, 1.0).log()
         return matrix, bias
 
     def _outputs(self, x: Rows, around: Around | None = None) -> list[Tensor]:

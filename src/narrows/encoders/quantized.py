@@ -10,16 +10,18 @@ from torch import Generator, Tensor, nn
 from narrows._types import Codes
 from narrows.core.activations import activation_named
 from narrows.core.checks import check_number
-from narrows.core.linear_path import LinearPath, start_as
+from narrows.core.linear_path import LinearCode, LinearPath, start_as
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows
-from narrows.encoders.dense import centered_map, dense_parameters, linear_top
+from narrows.encoders.dense import dense_parameters, linear_top
 from narrows.errors import UsageError
 
 __all__ = ["QuantizedEncoder"]
 
 _IDLE_ROWS = 5_000
 """Number of training rows without use after which an entry moves to the code of a row."""
+
+_K_MEANS_ROUNDS = 10
 
 
 class QuantizedEncoder(Encoder):
@@ -109,9 +111,13 @@ class QuantizedEncoder(Encoder):
         self._move_idle(z.detach(), generator)
         return Code(h=z + (self.project(z) - z).detach(), preactivation=z)
 
-    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
-        matrix, bias = centered_map(components / deviations[:, None], mean, self.biases[-1])
-        return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
+    def start_linear(self, code: LinearCode) -> bool:
+        matrix, bias = code.layer(1.0, self.biases[-1])
+        if not start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases):
+            return False
+        z = linear_top(code.rows, self.weights, self.biases, self._activate, path=self.path)[-1]
+        self._start_entries(z.float())
+        return True
 
     def project(self, h: Codes) -> Codes:
         """Return the nearest entries of all parts of h, (batch, n_components)."""
@@ -123,6 +129,25 @@ class QuantizedEncoder(Encoder):
         """Return the index of the entry nearest to each part of h, (batch, n_groups)."""
         parts = h.float().unflatten(1, (len(self.entries), -1)).transpose(0, 1)
         return torch.cdist(parts, self.entries).argmin(dim=2).t()
+
+    @torch.no_grad()
+    def _start_entries(self, z: Codes) -> None:
+        """Set the entries of every group to centers of its parts of z, found by k-means.
+
+        They begin at evenly spaced ranks along each part's widest coordinate.
+        """
+        groups, n_entries, _ = self.entries.shape
+        ranks = torch.linspace(0, len(z) - 1, n_entries).round().long()
+        for group, part in enumerate(z.unflatten(1, (groups, -1)).unbind(dim=1)):
+            widest = part.var(dim=0, correction=0).argmax()
+            centers = part[part[:, widest].argsort()[ranks]]
+            for _ in range(_K_MEANS_ROUNDS):
+                nearest = torch.cdist(part, centers).argmin(dim=1)
+                counts = torch.bincount(nearest, minlength=n_entries)[:, None]
+                sums = torch.zeros_like(centers).index_add_(0, nearest, part)
+                centers = torch.where(counts > 0, sums / counts.clamp_min(1), centers)
+            self.entries[group] = centers
+        self.idle.zero_()
 
     @torch.no_grad()
     def _move_idle(self, z: Codes, generator: Generator) -> None:

@@ -9,10 +9,10 @@ from torch import Generator, Tensor
 
 from narrows._types import Codes
 from narrows.core.activations import activation_named
-from narrows.core.linear_path import LinearPath, start_as
+from narrows.core.linear_path import LinearCode, LinearPath, start_as
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows
-from narrows.encoders.dense import centered_map, dense_parameters, linear_top
+from narrows.encoders.dense import dense_parameters, linear_top
 from narrows.errors import UsageError
 
 __all__ = ["TopKEncoder"]
@@ -92,8 +92,8 @@ class TopKEncoder(Encoder):
                 self.idle.add_(len(h)).mul_((h == 0).all(dim=0))
         return Code(h=h, preactivation=preactivation)
 
-    def start_linear(self, components: Tensor, mean: Tensor, deviations: Tensor) -> bool:
-        matrix, bias = centered_map(components / deviations[:, None], mean, self.biases[-1])
+    def start_linear(self, code: LinearCode) -> bool:
+        matrix, bias = code.layer(1.0, self.biases[-1])
         return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
 
     def project(self, h: Codes) -> Codes:

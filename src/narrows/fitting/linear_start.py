@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from narrows.core.linear_path import LinearCode
 from narrows.core.objective import Objective
 from narrows.core.slots import Loss
 from narrows.core.sparse import Rows, SparseRows, dense_rows
@@ -33,17 +34,25 @@ def start_at_linear_code(model: Model, source: Source, baseline: Baseline, *, se
     objective = model.objective
     x = model.scaling.forward(source.sample(_ROWS, generator=Generator().manual_seed(seed)))
     x, _ = fill_missing(x, objective.corruption)
+    code = _linear_code(baseline, x)
+    if code is None or not objective.encoder.start_linear(code):
+        return False
+    objective.eval()
+    h = objective.encoder(x).h
+    return objective.decoder.start_linear(*_best_decoder(objective, h, x))
+
+
+def _linear_code(baseline: Baseline, x: Rows) -> LinearCode | None:
+    """Return the baseline's code of rows; None if the rows are all alike."""
     components = baseline.components
     mean = components.new_zeros(components.shape[1]) if baseline.mean is None else baseline.mean
     deviations = _codes(x, components).std(dim=0, correction=0)
     kept = deviations > _SMALLEST * deviations.max()
     if not bool(kept.any()):
-        return False
-    if not objective.encoder.start_linear(components[kept], mean, deviations[kept]):
-        return False
-    objective.eval()
-    h = objective.encoder(x).h
-    return objective.decoder.start_linear(*_best_decoder(objective, h, x))
+        return None
+    left_out = components.shape[1] - int(kept.sum())
+    noise = float(baseline.error(x).mean()) / max(1, left_out)
+    return LinearCode(components[kept], mean, deviations[kept], noise, x)
 
 
 def _codes(x: Rows, components: Tensor) -> Tensor:
@@ -67,7 +76,7 @@ def _best_decoder(objective: Objective, h: Tensor, x: Rows) -> tuple[Tensor, Ten
 
 
 @torch.enable_grad()
-def _minimized(loss: Loss, h: Tensor, x: Rows) -> tuple[Tensor, Tensor]:
+def _minimized(loss: Loss, h: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     mean = x.mean(dim=0)
     deviations = h.std(dim=0).clamp_min(1e-6)
     center = h.mean(dim=0)
