@@ -15,7 +15,7 @@ __all__ = ["LinearCode", "LinearPath", "start_as"]
 
 @dataclass(frozen=True)
 class LinearCode:
-    """The code (x - mean) V' / deviations, whose numbers have deviation 1 over some rows.
+    """The code (x - mean) V' of some rows, and the deviations of its numbers.
 
     Attributes
     ----------
@@ -35,13 +35,23 @@ class LinearCode:
     noise: float
     rows: Rows
 
-    def layer(self, scale: float, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Return M (n_features, n_out), c (n_out,) of x M + c, the code times ``scale``.
+    def layer(self, bias: Tensor, *, deviation: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Return M (n_features, n_out), c (n_out,) of x M + c, the code at another scale.
 
-        ``bias`` (n_out,), n_out >= k, says how wide M is; further columns are 0.
+        The mean square of its numbers has the root ``deviation``. All have the same factor, so that
+        distances of codes are those of the rows along V. ``bias`` (n_out,), n_out >= k, says how
+        wide M is; further columns are 0.
         """
+        factor = deviation / self.deviations.square().mean().sqrt()
+        return self._layer(self.components * factor, bias)
+
+    def whitened_layer(self, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return M, c as ``layer`` does, with deviation 1 of every number."""
+        return self._layer(self.components / self.deviations[:, None], bias)
+
+    def _layer(self, directions: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         matrix = bias.new_zeros(len(self.mean), len(bias))
-        matrix[:, : len(self.components)] = (self.components * scale / self.deviations[:, None]).t()
+        matrix[:, : len(directions)] = directions.t()
         return matrix, -self.mean.to(bias) @ matrix
 
 

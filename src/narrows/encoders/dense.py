@@ -150,7 +150,7 @@ class DenseEncoder(Encoder):
         """Return M, c of the z = x M + c for which a_k(z) is a linear code: shifted and scaled to
         where a_k is nearly linear."""
         center, scale = self._nearly_linear
-        matrix, bias = code.layer(scale, self.biases[-1])
+        matrix, bias = code.layer(self.biases[-1], deviation=scale)
         return matrix, bias + center
 
     def _passes(

@@ -106,7 +106,7 @@ class GaussianEncoder(Encoder):
     def linear_layer(self, code: LinearCode) -> tuple[Tensor, Tensor]:
         """Return M, c of the last layer x M + c that is probabilistic PCA: the means are the linear
         code, and a number of variance v has the posterior variance noise / v."""
-        matrix, bias = code.layer(1.0, self.biases[-1])
+        matrix, bias = code.whitened_layer(self.biases[-1])
         k = len(bias) // 2
         variances = torch.ones(k)
         variances[: len(code.deviations)] = code.noise / code.deviations.square()

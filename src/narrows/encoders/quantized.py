@@ -112,7 +112,7 @@ class QuantizedEncoder(Encoder):
         return Code(h=z + (self.project(z) - z).detach(), preactivation=z)
 
     def start_linear(self, code: LinearCode) -> bool:
-        matrix, bias = code.layer(1.0, self.biases[-1])
+        matrix, bias = code.layer(self.biases[-1])
         if not start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases):
             return False
         z = linear_top(code.rows, self.weights, self.biases, self._activate, path=self.path)[-1]

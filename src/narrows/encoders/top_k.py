@@ -93,7 +93,7 @@ class TopKEncoder(Encoder):
         return Code(h=h, preactivation=preactivation)
 
     def start_linear(self, code: LinearCode) -> bool:
-        matrix, bias = code.layer(1.0, self.biases[-1])
+        matrix, bias = code.layer(self.biases[-1])
         return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
 
     def project(self, h: Codes) -> Codes:

@@ -209,7 +209,7 @@ def known_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
         for k, v in arguments.items()
     }
     return {
-        k: tuple(v) if k == "hidden" or (k == "penalties" and v == []) else v
+        k: tuple(v) if isinstance(v, list) and (k == "hidden" or not v) else v
         for k, v in arguments.items()
     }
 

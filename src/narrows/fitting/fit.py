@@ -90,7 +90,8 @@ def fit_model(
             rows = _with_row_numbers(rows)
         elif rows.inputs is not None:
             whole, rows, *folds = (_with_inputs_numbered(s) for s in (whole, rows, *folds))
-        splits = folds or ([rows] if plan.refit == "always" else [])
+        once = plan.refit == "always" and rows.held_out is not None
+        splits = folds or ([rows] if once else [])
         if splits:
             return _fit_after_trials(plan, whole, splits, watch, extra)
         trained = _train(plan, source, rows, watch, labels=labels, extra=extra)
