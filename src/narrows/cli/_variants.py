@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ __all__ = ["OPTIONS", "estimator_options", "new_estimator"]
 # Names, defaults and meaning are those of the estimators; a test compares them.
 OPTIONS: dict[str, tuple[Any, str]] = {
     "-k --code --n-components": (int, "Width of the code.  [32]"),
-    "--hidden": (str, "Widths of the hidden layers, such as 1000,500,250; '' for none.  [512,256]"),
+    "--hidden": (str, "Widths of the hidden layers, such as 1000,500,250; '' for none.  [auto]"),
     "--activation": (
         str,
         "Activation of the hidden layers: silu, gelu, relu, tanh, sigmoid or linear.  [silu]",
@@ -28,12 +29,16 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "--penalty --penalties": (str, "Penalty, such as l1:0.001; may be repeated.  [none]"),
     "--augmentation": (str, "Augmentation of images, such as affine or affine:flip=0.5.  [none]"),
     "--scale": (str, "Scaling of rows: auto, none, unit, center, standard or proportions.  [auto]"),
-    "--epochs --max-epochs": (int, "Passes over the data.  [50]"),
+    "--linear-start": (
+        bool,
+        "Whether training starts at the linear code, PCA: true or false.  [true]",
+    ),
+    "--epochs --max-epochs": (str, "Passes over the data.  [auto]"),
     "--batch-size": (str, "Rows per step.  [auto]"),
-    "--learning-rate": (float, "Highest learning rate of Adam.  [0.002]"),
+    "--learning-rate": (str, "Highest learning rate of Adam.  [auto]"),
     "--weight-decay": (float, "Decoupled weight decay.  [0.0]"),
-    "--validation-fraction": (float, "Share of the rows to hold out.  [0.1]"),
-    "--patience": (int, "Stop after this many epochs without improvement; 0 never stops.  [10]"),
+    "--validation-fraction": (str, "Share of the rows to hold out.  [auto]"),
+    "--patience": (str, "Stop after this many epochs without improvement; 0 never stops.  [auto]"),
     "--precision": (str, "auto, float32 or bfloat16.  [auto]"),
     "--device": (str, "auto, cpu, cuda, ...  [auto]"),
     "--seed --random-state": (int, "Makes the fit repeatable.  [none]"),
@@ -79,12 +84,13 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
     given = {name: value for name, value in options.items() if value not in (None, ())}
     settings = read_settings(given.pop("settings", ()))
     for name in ("hidden", "channels"):
-        if name in given:
+        if name in given and given[name] != "auto":
             given[name] = _widths(f"--{name}", given[name])
+    for name, number in _NUMBERS.items():
+        if given.get(name, "auto") != "auto":
+            given[name] = number(f"--{name.replace('_', '-')}", given[name])
     if given.get("patience") == 0:
         given["patience"] = None
-    if "batch_size" in given and given["batch_size"] != "auto":
-        given["batch_size"] = _integer("--batch-size", given["batch_size"])
     chosen = VARIANTS[variant]
     name, fixed = chosen.estimator, chosen.arguments
     if net == "conv":
@@ -108,6 +114,15 @@ def _widths(option: str, text: str) -> tuple[int, ...]:
     return tuple(_integer(option, part) for part in text.split(",") if part.strip())
 
 
+def _number(option: str, text: str) -> float:
+    from narrows.errors import UsageError
+
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option}: expected a number, got {text!r}.") from None
+
+
 def _integer(option: str, text: str) -> int:
     from narrows.errors import UsageError
 
@@ -115,3 +130,13 @@ def _integer(option: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise UsageError(f"{option}: expected an integer, got {text!r}.") from None
+
+
+_NUMBERS: dict[str, Callable[[str, str], float]] = {
+    "batch_size": _integer,
+    "learning_rate": _number,
+    "max_epochs": _integer,
+    "patience": _integer,
+    "validation_fraction": _number,
+}
+"""Options that may be "auto", with the function that reads their other values."""

@@ -31,12 +31,8 @@ class Objective(Trainable):
         self.corruption, self.encoder, self.decoder = corruption, encoder, decoder
         self.loss, self.penalties = loss, penalties
         self.stochastic = encoder.stochastic
+        self.judged_by_total = self.stochastic or bool(penalties)
         self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
-
-    @property
-    def judged_by_total(self) -> bool:
-        """Whether J has more terms than the error: penalties, or those of a random code."""
-        return self.stochastic or bool(self.penalties)
 
     def forward(
         self, x: Rows, y: Tensor | None = None, *, generator: Generator,

@@ -28,10 +28,8 @@ class Trainable(nn.Module, ABC):
     stochastic: bool = False
     """Whether its code is drawn at random."""
 
-    @property
-    def judged_by_total(self) -> bool:
-        """Whether epochs are compared by J, not by ``error``, on held-out rows."""
-        return self.stochastic
+    judged_by_total: bool = False
+    """Whether epochs are compared by J, not by ``error``, on held-out rows."""
 
     @abstractmethod
     def forward(

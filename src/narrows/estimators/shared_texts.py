@@ -99,8 +99,9 @@ _CONSTRUCTOR_PARAMETERS = {
     "linear_start": (
         "bool",
         "Whether there is a linear path beside the layers, at which training starts: the untrained "
-        "net is the linear code of the training rows (PCA for squared error), and stays so unless "
-        "the held-out error falls.",
+        "net is the linear code of the training rows, which is PCA for squared error. It stays so "
+        "unless the error of the held-out rows falls by more than its standard error. With an "
+        "encoder or decoder of your own there is no path.",
     ),
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}',
@@ -134,11 +135,22 @@ _CONSTRUCTOR_PARAMETERS = {
         "Maximum number of passes over the data. The learning rate warms up over the first tenth, "
         "then decays as a cosine.",
     ),
+    "max_epochs=auto": (
+        'int or "auto"',
+        "Maximum number of passes over the data. The learning rate warms up over the first tenth, "
+        'then decays as a cosine. "auto" makes at least 50 passes and 1,500 steps, in at most 500 '
+        "passes.",
+    ),
     "batch_size": (
         'int or "auto"',
         'Rows per step; "auto" takes a power of two near n_samples / 64, from 16 to 256.',
     ),
     "learning_rate": ("float", "Peak learning rate of Adam."),
+    "learning_rate=auto": (
+        'float or "auto"',
+        'Peak learning rate of Adam. "auto" is 0.002 for up to 64 features d, then 0.002 sqrt(64 / '
+        "d).",
+    ),
     "weight_decay": (
         "float",
         "Decoupled weight decay: every step shrinks each weight matrix by the fraction learning "
@@ -149,6 +161,18 @@ _CONSTRUCTOR_PARAMETERS = {
         "float",
         "Fraction of the rows to hold out, in [0, 1); the weights with the lowest error on them "
         "are kept.",
+    ),
+    "validation_fraction=auto": (
+        'float or "auto"',
+        "Fraction of the rows to hold out, in [0, 1); the weights with the lowest error on them "
+        'are kept. "auto" holds out a tenth, or 40 rows of fewer than 400, and trains again on all '
+        "rows, for as many epochs as were best, if there are at most 2,000. Of 10 to 199 rows each "
+        "is held out once, in five folds; of fewer none is.",
+    ),
+    "patience=auto": (
+        'int, "auto" or None',
+        "Epochs without a lower held-out error before training stops; None never stops early. "
+        '"auto" is a fifth of ``max_epochs``, at least 10.',
     ),
     "patience": (
         "int or None",
@@ -236,8 +260,8 @@ def _filled(
 
     def text(match: re.Match[str]) -> str:
         name = match[1]
-        kind, meaning = texts[name]
         default = parameters[name].default
+        kind, meaning = texts.get(f"{name}={default}") or texts[name]
         shown = json.dumps(default) if isinstance(default, str) else repr(default)
         if texts is _FIT_PARAMETERS and default in _OPTIONAL:
             suffix = "" if default is inspect.Parameter.empty else ", optional"

@@ -186,6 +186,8 @@ def _fit_after_trials(
             trials.append(_train(plan, whole.training, split, part, is_trial=True))
     first = 0 if all(trial.started for trial in trials) else 1
     chosen = choose_epoch([trial.stopping.all for trial in trials], first=first)
+    if watch.saved is not None and watch.saved.spec["max_epochs"] != plan.max_epochs:
+        watch = replace(watch, saved=None)  # another schedule: this training starts over
     final = _train(plan, whole.training, whole, watch, extra=extra, last_epoch=chosen.epoch)
     return _with_trials(plan, final, trials, splits, chosen)
 

@@ -9,6 +9,7 @@ import torch
 from narrows.data.source import Source, with_targets
 from narrows.errors import TrainingDiverged
 from narrows.fitting.builders import check_loss, new_model, new_trainer
+from narrows.fitting.linear_start import start_at_linear_code
 from narrows.fitting.plan import Plan, training_settings
 from narrows.model.baseline import fit_baseline
 from narrows.model.model import Model
@@ -38,6 +39,8 @@ def partial_fit_model(
     if model is None:
         model = new_model(plan, source)
         model.baseline = fit_baseline(source, model.scaling, model.n_components, seed=plan.seed)
+        if plan.linear_start and model.baseline is not None:
+            start_at_linear_code(model, source, model.baseline, seed=plan.seed)
     else:
         model.check_units(source)
         check_loss(model, source)

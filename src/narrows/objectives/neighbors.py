@@ -112,6 +112,7 @@ class NeighborObjective(Trainable):
         self._labels = labels
         self.objective = objective
         self.stochastic = objective.stochastic
+        self.judged_by_total = objective.judged_by_total
         self._targets = targets
 
     def forward(
@@ -126,10 +127,6 @@ class NeighborObjective(Trainable):
         target = self._targets(y).to(y.device)
         labels = None if self._labels is None else self._labels[y.cpu()].to(y.device)
         return self.objective(x, labels, generator=generator, weights=weights, target=target)
-
-    @property
-    def judged_by_total(self) -> bool:
-        return self.objective.judged_by_total
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         assert y is not None

@@ -42,6 +42,7 @@ class SampledSoftmax(Trainable):
         super().__init__()
         self.objective = objective
         self.stochastic = objective.stochastic
+        self.judged_by_total = objective.judged_by_total
         self._n_drawn = n_drawn
 
     def forward(
@@ -73,10 +74,6 @@ class SampledSoftmax(Trainable):
         step = Forward(x, corrupted, code, logits, *pieces, y, generator, weights)
         penalty = sum((omega(step) for omega in net.penalties), loss.new_zeros(()))
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
-
-    @property
-    def judged_by_total(self) -> bool:
-        return self.objective.judged_by_total
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         """Return the error of the full softmax."""

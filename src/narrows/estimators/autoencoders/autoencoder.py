@@ -25,8 +25,9 @@ class Autoencoder(AbstractAutoencoder):
     ----------
     n_components : int, default=32
         Width of the code.
-    hidden : sequence of int, default=(512, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    hidden : sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" takes
+        two: 16 units per feature, rounded to a power of two from 64 to 512, and half as many.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers; the output is linear.
     code_activation : str, default="linear"

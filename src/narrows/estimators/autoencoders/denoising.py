@@ -30,8 +30,9 @@ class DenoisingAutoencoder(AbstractAutoencoder):
         Corruption x -> x~ in training: "masking:0.25", "gaussian:0.3", "salt_and_pepper:0.25",
         "missing:0.25" (X may then contain NaN), or an instance, such as
         ``Masking(0.25, alpha=1, beta=0.5)`` with the emphasis of Vincent et al. (2010).
-    hidden : sequence of int, default=(512, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    hidden : sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" takes
+        two: 16 units per feature, rounded to a power of two from 64 to 512, and half as many.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers; the output is linear.
     code_activation : str, default="linear"

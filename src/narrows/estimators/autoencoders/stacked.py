@@ -46,8 +46,9 @@ class StackedAutoencoder(AbstractAutoencoder):
         Whether the Gibbs chains of "rbm" persist between steps (PCD), or start at the rows.
     fine_tune : bool, default=True
         Whether to train the whole net after its layers, for ``max_epochs`` epochs.
-    hidden : sequence of int, default=(512, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    hidden : sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" takes
+        two: 16 units per feature, rounded to a power of two from 64 to 512, and half as many.
     activation : {"auto", "silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="auto"
         Activation between dense layers; the output is linear. "auto" takes silu for "denoising",
         and sigmoid for "rbm", which allows no other.

@@ -32,8 +32,9 @@ class VariationalAutoencoder(AbstractAutoencoder):
     ----------
     n_components : int, default=16
         Width of the code. Components whose KL costs more than it gains stay unused.
-    hidden : sequence of int, default=(512, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    hidden : sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" takes
+        two: 16 units per feature, rounded to a power of two from 64 to 512, and half as many.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers; the output is linear.
     beta : float, default=1.0

@@ -39,8 +39,9 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
         Vectors to choose from in each group: a row's code has n_groups log2(n_entries) bits.
     commitment : float, default=0.25
         Weight of the penalty that keeps the encoder's output near the chosen vectors.
-    hidden : sequence of int, default=(512, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    hidden : sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" takes
+        two: 16 units per feature, rounded to a power of two from 64 to 512, and half as many.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers; the output is linear.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
