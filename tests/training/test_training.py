@@ -9,7 +9,7 @@ from torch import Tensor
 from training_runs import equal, small, small_trainer, weights
 
 from narrows.data.array_sources import DenseSource
-from narrows.training.loop import mean_error, train
+from narrows.training.loop import held_out_errors, train
 from narrows.training.trainer import Trainer
 from narrows.training.watch import Watch
 
@@ -81,7 +81,7 @@ def test_the_record_is_the_mean_over_rows_and_not_over_batches() -> None:
     trainer = small_trainer(learning_rate=1e-12)
     source = DenseSource(torch.rand(9, 4, generator=torch.Generator().manual_seed(0)))
     record = train(trainer, source, max_epochs=1, batch_size=8)
-    assert record.epochs[0].loss == pytest.approx(mean_error(trainer, source), rel=1e-5)
+    assert record.epochs[0].loss == pytest.approx(held_out_errors(trainer, source).mean, rel=1e-5)
 
 
 def test_two_rows_are_enough(x: np.ndarray) -> None:

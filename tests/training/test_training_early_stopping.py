@@ -10,7 +10,7 @@ import torch
 from training_runs import equal, small, small_trainer, weights
 
 from narrows.data.array_sources import DenseSource
-from narrows.training.loop import mean_error, train
+from narrows.training.loop import held_out_errors, train
 from narrows.training.watch import Watch
 
 
@@ -50,7 +50,7 @@ def test_the_best_weights_are_restored(worsening: dict[str, Any]) -> None:
 def test_the_kept_weights_have_the_recorded_error(worsening: dict[str, Any]) -> None:
     trainer = small_trainer()
     record = train(trainer, **worsening, patience=3)
-    assert mean_error(trainer, worsening["validation"]) == record.epochs[0].validation
+    assert held_out_errors(trainer, worsening["validation"]).mean == record.epochs[0].validation
 
 
 def test_held_out_rows_are_not_trained_on(x: np.ndarray) -> None:

@@ -31,7 +31,7 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "--scale": (str, "Scaling of rows: auto, none, unit, center, standard or proportions.  [auto]"),
     "--linear-start": (
         bool,
-        "Whether training starts at the linear code, PCA: true or false.  [true]",
+        "Whether training starts at the linear code, PCA: true or false.  [True]",
     ),
     "--epochs --max-epochs": (str, "Passes over the data.  [auto]"),
     "--batch-size": (str, "Rows per step.  [auto]"),
