@@ -188,10 +188,11 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, h: Codes) -> Outputs: ...
 
-    def start_linear(self, matrix: Tensor, bias: Tensor) -> bool:
-        """Start g at h B + c, (n_components, features) and (features,), or as near as g can be.
+    def start_linear(self, matrix: Tensor, center: Tensor, mean: Tensor) -> bool:
+        """Start g at (h - center) B + mean, or as near to it as g can be.
 
-        Return whether g can start so; by default it cannot.
+        B is (n_components, features), ``center`` (n_components,), ``mean`` (features,). Return
+        whether g can start so; by default it cannot.
         """
         return False
 

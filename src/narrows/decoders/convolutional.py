@@ -106,8 +106,8 @@ class ConvolutionalDecoder(Decoder):
         output = as_rows(maps) + self.biases[0]
         return output if self.path is None else self.path(output, h)
 
-    def start_linear(self, matrix: Tensor, bias: Tensor) -> bool:
+    def start_linear(self, matrix: Tensor, center: Tensor, mean: Tensor) -> bool:
         if self.path is None:
             return False
-        none = nn.ParameterList()
+        bias, none = mean - center @ matrix, nn.ParameterList()
         return start_as(matrix, bias, path=self.path, weights=none, biases=self.biases)

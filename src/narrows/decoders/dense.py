@@ -71,7 +71,8 @@ class DenseDecoder(Decoder):
         output = affine(self.hidden(h), self.weights[-1], self.biases[-1])
         return output if self.path is None else self.path(output, h)
 
-    def start_linear(self, matrix: Tensor, bias: Tensor) -> bool:
+    def start_linear(self, matrix: Tensor, center: Tensor, mean: Tensor) -> bool:
+        bias = mean - center @ matrix
         if self.path is None:
             matrix = matrix / self._code_scale
         return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)

@@ -73,7 +73,7 @@ class TiedDecoder(Decoder):
         return h if self.path is None or path is None else self.path(h, code, path.matrix)
 
     @torch.no_grad()
-    def start_linear(self, matrix: Tensor, bias: Tensor) -> bool:
+    def start_linear(self, matrix: Tensor, center: Tensor, mean: Tensor) -> bool:
         """Take the s for which s A^T is nearest to B; the encoder has started before."""
         path = self._encoder[0].path
         if self.path is None or path is None:
@@ -81,7 +81,7 @@ class TiedDecoder(Decoder):
         squares = path.matrix.square().sum(dim=0)
         shared = (path.matrix * matrix.t()).sum(dim=0)
         self.path.scale.copy_(torch.where(squares > 0, shared / squares.clamp_min(1e-30), 1.0))
-        self.path.bias.copy_(bias)
+        self.path.bias.copy_(mean - (center * self.path.scale) @ path.matrix.t())
         self.path.gate.zero_()
         self.biases[-1].zero_()
         return True

@@ -23,6 +23,13 @@ _SMALLEST = 1e-6
 """Deviation of a code, as a fraction of the largest, below which its direction is not used."""
 
 
+_RIDGE = 1e-9
+"""Added to the squares of the codes, as a fraction of the largest, so that they can be inverted."""
+
+_MOST_ROUNDS = 50
+"""Of L-BFGS."""
+
+
 @torch.no_grad()
 def start_at_linear_code(model: Model, source: Source, baseline: Baseline, *, seed: int) -> bool:
     """Make the untrained net the linear code of its baseline, with the decoder that suits it best.
@@ -61,36 +68,38 @@ def _codes(x: Rows, components: Tensor) -> Tensor:
     return x @ components.t()
 
 
-def _best_decoder(objective: Objective, h: Tensor, x: Rows) -> tuple[Tensor, Tensor]:
-    """Return B (n_components, n_features) and c (n_features,) of the best output h B + c."""
-    center = h.mean(dim=0)
-    centered = (h - center).double()
-    ridge = 1e-9 * centered.square().sum(dim=0).max().clamp_min(1e-30)
+def _best_decoder(objective: Objective, h: Tensor, x: Rows) -> tuple[Tensor, Tensor, Tensor]:
+    """Return B, the center of h, and the output for it, of the best output (h - center) B + mean.
+
+    They are (n_components, n_features), (n_components,) and (n_features,).
+    """
+    center, x = h.mean(dim=0), dense_rows(x)
+    centered, mean = (h - center).double(), x.mean(dim=0)
+    if getattr(objective.loss, "link", None) not in ("identity", "clamp"):
+        matrix, output = _minimized(objective.loss, h - center, x)
+        return matrix, center, output
+    ridge = _RIDGE * centered.square().sum(dim=0).max().clamp_min(1e-30)
     gram = centered.t() @ centered + ridge * torch.eye(h.shape[1], dtype=torch.float64)
-    x = dense_rows(x)
-    mean = x.mean(dim=0)
     matrix = torch.linalg.solve(gram, centered.t() @ x.double()).float()
-    if getattr(objective.loss, "link", None) in ("identity", "clamp"):
-        return matrix, mean - center @ matrix
-    return _minimized(objective.loss, h, x)
+    return matrix, center, mean
 
 
 @torch.enable_grad()
-def _minimized(loss: Loss, h: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    mean = x.mean(dim=0)
-    deviations = h.std(dim=0).clamp_min(1e-6)
-    center = h.mean(dim=0)
-    unit = (h - center) / deviations
-    matrix = torch.zeros(h.shape[1], x.shape[1], requires_grad=True)
-    bias = loss.inverse_link(mean).clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([matrix, bias], max_iter=50, line_search_fn="strong_wolfe")
+def _minimized(loss: Loss, centered: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return B and c of the output h B + c with the lowest loss, for centered codes h."""
+    deviations = centered.square().mean(dim=0).sqrt().clamp_min(_SMALLEST)
+    unit = centered / deviations
+    matrix = torch.zeros(unit.shape[1], x.shape[1], requires_grad=True)
+    output = loss.inverse_link(x.mean(dim=0)).clone().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [matrix, output], max_iter=_MOST_ROUNDS, line_search_fn="strong_wolfe"
+    )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = loss.per_sample(unit @ matrix + bias, x).mean()
+        value = loss.per_sample(unit @ matrix + output, x).mean()
         value.backward()
         return value
 
     optimizer.step(closure)
-    matrix = matrix.detach() / deviations[:, None]
-    return matrix, bias.detach() - center @ matrix
+    return matrix.detach() / deviations[:, None], output.detach()
