@@ -346,7 +346,7 @@ class Scaled(nn.Module):
 
 
 def test_parameters_of_a_corruption_train_and_are_saved(tmp_path):
-    ae = Autoencoder(corruption=Scaled(), **SMALL).fit(X)
+    ae = Autoencoder(corruption=Scaled(), **SMALL, linear_start=False).fit(X)
     factor = ae.model_.objective.corruption.function.factor
     assert not torch.equal(factor, torch.ones(6))
     again = load(saved(ae, tmp_path), pieces=Scaled)

@@ -105,7 +105,9 @@ def test_multinomial_loss_of_an_empty_row_is_zero(output, sparse_and_dense):
 
 
 def test_an_unknown_link_is_refused():
-    with pytest.raises(UsageError, match="link must be 'identity' or 'logistic', got 'probit'"):
+    with pytest.raises(
+        UsageError, match="link: unknown name 'probit'; choose from clamp, identity, logistic"
+    ):
         SquaredError(link="probit")
 
 

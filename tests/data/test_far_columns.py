@@ -133,7 +133,8 @@ def test_every_form_of_the_rows_gives_the_same_codes(far, form, dtype):
     rows = table(dtype)
     if form is DenseSource and dtype == np.int64:
         form = array_source
-    short = {**SMALL, "max_epochs": 2}
+    # from the linear code on, all slopes of these rows are rounding, which Adam makes full steps of
+    short = {**SMALL, "max_epochs": 2, "linear_start": False}
     expected = Autoencoder(**short).fit(rows)
     assert expected.model_.scaling.double
     found = Autoencoder(**short).fit(form(rows))

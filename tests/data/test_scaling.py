@@ -143,8 +143,8 @@ def counts(high=3):
 @pytest.mark.parametrize(
     ("X", "scale", "loss", "link"),
     [
-        (np.array([[0, 255], [3, 4]], np.uint8), "unit", "squared_error", "logistic"),
-        (np.array([[0, 1], [0.5, 0.2]]), "none", "squared_error", "logistic"),
+        (np.array([[0, 255], [3, 4]], np.uint8), "unit", "squared_error", "clamp"),
+        (np.array([[0, 1], [0.5, 0.2]]), "none", "squared_error", "clamp"),
         (np.array([[0, 1.5], [0.5, 0.2]]), "standard", "squared_error", "identity"),
         (np.array([[-0.1, 1], [0.5, 0.2]]), "standard", "squared_error", "identity"),
         (counts(), "proportions", "multinomial", None),

@@ -16,7 +16,10 @@ from narrows.errors import CopyingWarning, UsageError
 
 
 def trained(digits, **arguments) -> ContractiveAutoencoder:
-    settings = {"scale": "unit", "max_epochs": 10, "random_state": 0, **arguments}
+    settings = {
+        "scale": "unit", "max_epochs": 10, "linear_start": False, "validation_fraction": 0.1,
+        "random_state": 0, **arguments,
+    }  # fmt: skip
     return ContractiveAutoencoder(20, **settings).fit(digits[:600])
 
 

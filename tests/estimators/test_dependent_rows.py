@@ -139,13 +139,13 @@ def test_with_groups_the_false_alarm_rate_of_a_detector_is_alpha():
 
 def test_validation_data_are_held_out_and_all_rows_are_trained_on(X):
     others = X[:20] + 0.1
-    net = Autoencoder(2, **SMALL).fit(X, validation_data=others)
+    net = Autoencoder(2, **SMALL, linear_start=False).fit(X, validation_data=others)
     record = net.model_.record
     assert (record["n_rows"], record["n_validation_rows"]) == (N, 20)
     np.testing.assert_allclose(
         np.sort(-net.score_samples(others)), net.model_.calibration.numpy(), rtol=1e-4
     )
-    again = Autoencoder(2, **SMALL).fit(X, validation_data=5 * others)
+    again = Autoencoder(2, **SMALL, linear_start=False).fit(X, validation_data=5 * others)
     np.testing.assert_array_equal(net.transform(X), again.transform(X))
     assert net.validation_history_ != again.validation_history_
 
@@ -195,7 +195,8 @@ def test_a_head_fits_its_scaling_to_training_rows(X):
 
 def test_heads_accept_validation_data(X):
     y = np.arange(N) % 2
-    head = CodeClassifier(Autoencoder(2, **SMALL), max_epochs=2, random_state=0)
+    net = Autoencoder(2, **SMALL, validation_fraction=0.1)
+    head = CodeClassifier(net, max_epochs=2, random_state=0)
     head.fit(X[:40], y[:40], validation_data=(X[40:], y[40:]))
     assert len(head.validation_history_) == 2
     assert head.autoencoder_.model_.record["n_rows"] == 36  # of 40, a tenth its own
@@ -221,11 +222,13 @@ def test_copies_across_the_split_cause_a_warning(X):
     with pytest.warns(
         CopiesWarning, match="of the 18 held-out rows are exact copies of training rows"
     ):
-        net = Autoencoder(2, **SMALL).fit(twice)
+        net = Autoencoder(2, **SMALL, validation_fraction=0.1).fit(twice)
     assert net.model_.record["n_copies_held_out"] > 10
     with warnings.catch_warnings():
         warnings.simplefilter("error", CopiesWarning)
-        Autoencoder(2, **SMALL).fit(twice, groups=np.tile(np.arange(N), 3))
+        for fraction in (0.1, "auto"):
+            net = Autoencoder(2, **SMALL, validation_fraction=fraction)
+            net.fit(twice, groups=np.tile(np.arange(N), 3))
         Autoencoder(2, **SMALL).fit(X)
 
 
@@ -244,7 +247,7 @@ def table(X, tmp_path):
 def test_fit_accepts_groups_blocks_and_validation_rows(table, tmp_path, capsys):
     out = tmp_path / "m.safetensors"
     command = ["fit", str(table), "-k", "2", "--hidden", "6", "--epochs", "1", "-q", "--seed", "0",
-               "-o", str(out), "--json"]  # fmt: skip
+               "-o", str(out), "--json", "--validation-fraction", "0.1"]  # fmt: skip
 
     def held_out(*more: str) -> int:
         assert cli([*command, *more]) == 0
@@ -329,5 +332,6 @@ def test_too_large_lengths_are_refused(settings):
 
 
 def test_a_huge_gap_leaves_no_training_rows():
+    net = Autoencoder(1, hidden=(), max_epochs=1, validation_fraction=0.1)
     with pytest.raises(InvalidData, match="^gap: "):
-        Autoencoder(1, hidden=(), max_epochs=1).fit(np.eye(8), block_length=4, gap=2**63 - 1)
+        net.fit(np.eye(8), block_length=4, gap=2**63 - 1)

@@ -23,11 +23,18 @@ from narrows.errors import CopyingWarning, InvalidData, ModelFileError, UsageErr
 from narrows.estimators.all_estimators import AUTOENCODERS
 
 SMALL = {"n_components": 3, "hidden": (8,), "max_epochs": 2, "random_state": 0}
+TRAINED = {**SMALL, "linear_start": False, "validation_fraction": 0.1}
 
 
 @pytest.fixture(scope="module")
 def fitted(X) -> Autoencoder:
     return Autoencoder(**SMALL).fit(X)
+
+
+@pytest.fixture(scope="module")
+def trained(X) -> Autoencoder:
+    """A net that is certain to have left its start."""
+    return Autoencoder(**TRAINED).fit(X)
 
 
 def same_codes(X, other) -> None:
@@ -82,7 +89,7 @@ def test_a_source_gives_the_codes_of_its_array(X, tmp_path):
 
 def test_sparse_rows_give_the_codes_of_dense_rows(X):
     thin = np.where(np.abs(X) > 1, X, 0)
-    same = Autoencoder(**SMALL, scale="none", loss="squared_error")
+    same = Autoencoder(**SMALL, scale="none", loss="squared_error", linear_start=False)
     dense = same.fit(thin).transform(thin)
     sparse = same.fit(sp.csr_array(thin)).transform(sp.csr_array(thin))
     np.testing.assert_allclose(dense, sparse, rtol=1e-3, atol=1e-4)
@@ -147,20 +154,22 @@ def test_transform_never_corrupts(X):
         {"batch_size": 7},
         {"learning_rate": 1e-3},
         {"validation_fraction": 0.3},
+        {"validation_fraction": "auto"},
+        {"linear_start": True},
         {"precision": "bfloat16"},
         {"random_state": 1},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_each_parameter_changes_the_result(fitted, X, change):
-    other = Autoencoder(**{**SMALL, **change}).fit(X)
-    Z, W = fitted.transform(X), other.transform(X)
+def test_each_parameter_changes_the_result(trained, X, change):
+    other = Autoencoder(**{**TRAINED, **change}).fit(X)
+    Z, W = trained.transform(X), other.transform(X)
     assert Z.shape != W.shape or not np.allclose(Z, W, atol=1e-6)
 
 
 def test_patience_stops_training(rng):
     noise = rng.normal(size=(60, 10)).astype(np.float32)
-    settings = {"n_components": 8, "hidden": (64,), "max_epochs": 60, "random_state": 0}
+    settings = {**TRAINED, "n_components": 8, "hidden": (64,), "max_epochs": 60}
     stopped = Autoencoder(**settings, patience=2, learning_rate=0.05).fit(noise)
     assert stopped.n_epochs_ < 60
 
@@ -257,7 +266,7 @@ def test_load_returns_the_same_estimator(X, tmp_path, tied):
 
 
 def test_a_loaded_estimator_can_be_fitted_again(X, tmp_path):
-    ae = Autoencoder(**SMALL, corruption=Masking(0.1)).fit(X)
+    ae = Autoencoder(**TRAINED, corruption=Masking(0.1)).fit(X)
     ae.save(tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors").fit(X)
     np.testing.assert_array_equal(again.transform(X), ae.transform(X))
@@ -310,7 +319,10 @@ def test_the_baseline_of_sparse_rows_is_truncated_svd(rng):
 @pytest.mark.parametrize(("n_components", "copies"), [(3, False), (4, True), (6, True)])
 def test_a_pca_as_wide_as_the_rows_is_not_a_baseline(rng, n_components, copies):
     rows = rng.normal(size=(50, 4)).astype(np.float32)
-    settings = {"corruption": "masking:0.2", "max_epochs": 1, "random_state": 0}
+    settings = {
+        "corruption": "masking:0.2", "max_epochs": 1, "random_state": 0, "linear_start": False,
+        "validation_fraction": 0.1,
+    }  # fmt: skip
     evaluation = Autoencoder(n_components, hidden=(), **settings).fit(rows).evaluate(rows)
     line = next(line for line in evaluation.table().splitlines() if line.startswith("PCA"))
     assert ("copies" in line and "100.00%" not in line) == copies == evaluation.baseline_copies

@@ -47,7 +47,7 @@ def test_a_net_learns_to_reconstruct_the_clean_rows(pairs, kind):
 
 def test_the_clean_rows_and_their_order_matter(pairs):
     noisy, clean = pairs
-    few = {**ARGUMENTS, "max_epochs": 2}
+    few = {**ARGUMENTS, "max_epochs": 2, "linear_start": False}
     codes = [
         Autoencoder(2, **few).fit(noisy, y).transform(noisy) for y in (clean, clean[::-1].copy())
     ]
@@ -59,7 +59,7 @@ def test_the_clean_rows_and_their_order_matter(pairs):
 
 def test_y_equal_to_X_gives_the_same_net_as_no_y(pairs):
     clean = pairs[1]
-    few = {**ARGUMENTS, "max_epochs": 3}
+    few = {**ARGUMENTS, "max_epochs": 3, "linear_start": False}
     first = Autoencoder(2, **few).fit(clean, clean)
     second = Autoencoder(2, **few).fit(clean)
     np.testing.assert_allclose(first.transform(clean), second.transform(clean), atol=1e-5)
@@ -129,7 +129,7 @@ def test_options_without_effect_on_pairs_are_refused(pairs, net, message):
 
 
 def test_a_one_dimensional_y_is_ignored(pairs):
-    few = {**ARGUMENTS, "max_epochs": 1}
+    few = {**ARGUMENTS, "max_epochs": 1, "linear_start": False}
     plain = Autoencoder(2, **few).fit(pairs[0]).transform(pairs[0])
     for y in (np.arange(200), ["label"] * 200, np.arange(200)[:, None]):
         np.testing.assert_array_equal(

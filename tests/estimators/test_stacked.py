@@ -33,6 +33,8 @@ def stacked(**changes: Any) -> StackedAutoencoder:
         "pretrain_epochs": 3,
         "max_epochs": 3,
         "batch_size": 32,
+        "linear_start": False,
+        "validation_fraction": 0.1,
         "random_state": 0,
     }
     return StackedAutoencoder(**{**arguments, **changes})
@@ -179,10 +181,11 @@ def test_a_training_stopped_anywhere_ends_as_the_uninterrupted_one(
     assert parts.pretraining_history_ == whole.pretraining_history_
 
 
-def test_a_drawn_seed_is_kept_when_a_layer_was_interrupted(X, tmp_path):
+@pytest.mark.parametrize("fraction", [0.1, "auto"])
+def test_a_drawn_seed_is_kept_when_a_layer_was_interrupted(fraction, X, tmp_path):
     def fit(seed, **arguments):
         np.random.seed(seed)
-        return stacked(random_state=None).fit(X, **arguments)
+        return stacked(random_state=None, validation_fraction=fraction).fit(X, **arguments)
 
     whole = fit(1)
     with pytest.raises(TrainingStopped):

@@ -133,7 +133,8 @@ def test_more_weight_makes_a_sparser_code(digits, sparsity):
     means = []
     for weight in (1e-4, 10.0):
         ae = SparseAutoencoder(
-            40, sparsity=sparsity, weight=weight, max_epochs=15, random_state=0
+            40, sparsity=sparsity, weight=weight, max_epochs=15, linear_start=False,
+            validation_fraction=0.1, random_state=0,
         ).fit(digits)  # fmt: skip
         means.append(float(ae.transform(digits).mean()))
     assert means[1] < 0.7 * means[0]

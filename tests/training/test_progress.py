@@ -53,13 +53,22 @@ def test_other_levels_print_no_epochs(capsys):
 
 def test_nets_heads_and_layers_print_some_of_many_epochs(rows, classes, capsys):
     few = rows[:40]
-    ae = Autoencoder(2, hidden=(), max_epochs=90, patience=None, random_state=0, verbose=2).fit(few)
+    ae = Autoencoder(
+        2,
+        hidden=(),
+        max_epochs=90,
+        patience=None,
+        validation_fraction=0.1,
+        random_state=0,
+        verbose=2,
+    ).fit(few)
     assert printed_epochs(capsys) == [1, *range(4, 91, 4), 90]
     CodeClassifier(ae, max_epochs=200, random_state=0, verbose=2).fit(rows[::10], classes[::10])
     assert printed_epochs(capsys) == [1, *range(7, 200, 7), 200]
     stacked = StackedAutoencoder(
-        2, hidden=(4,), pretrain_epochs=60, max_epochs=2, random_state=0, verbose=2
-    )
+        2, hidden=(4,), pretrain_epochs=60, max_epochs=2, validation_fraction=0.1, random_state=0,
+        verbose=2,
+    )  # fmt: skip
     stacked.fit(few)
     first = [line for line in lines(capsys) if "layer 1" in line]
     assert len(first) == 21 and "epoch 60:" in first[-1]

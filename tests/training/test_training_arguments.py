@@ -23,7 +23,7 @@ from narrows.errors import (
         ("learning_rate", -1, "learning_rate: must be a number > 0, got -1"),
         ("learning_rate", 0, "learning_rate: must be a number > 0, got 0"),
         ("learning_rate", float("nan"), "learning_rate: must be a number > 0, got nan"),
-        ("learning_rate", "1", "learning_rate: must be a number > 0, got '1'"),
+        ("learning_rate", "1", "learning_rate: must be 'auto' or a number, got '1'"),
         ("batch_size", 0, "batch_size: must be an integer >= 1, got 0"),
         ("batch_size", -8, "batch_size: must be an integer >= 1, got -8"),
         ("batch_size", "all", "batch_size: must be 'auto' or an integer, got 'all'"),

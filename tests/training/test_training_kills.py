@@ -25,7 +25,8 @@ torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)  # imports mu
 random.seed(0)
 x = np.random.default_rng(0).normal(size=(60, 6))
 arguments = dict(n_components=2, hidden=(5,), corruption="masking:0.3", batch_size=8,
-                 max_epochs=2 * kills, patience=None, random_state=0)
+                 max_epochs=2 * kills, patience=None, validation_fraction=0.1, linear_start=False,
+                 random_state=0)
 
 def fit(output, **more):
     Autoencoder(**arguments).fit(x, **more).save(folder / output)

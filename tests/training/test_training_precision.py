@@ -38,21 +38,22 @@ def test_a_device_that_fails_without_a_message_is_refused(monkeypatch: Any) -> N
 
 
 def test_bfloat16_is_close_to_float32(x: np.ndarray) -> None:
-    scores = [small(precision=p).fit(x).score(x) for p in ("float32", "bfloat16")]
+    models = [small(precision=p, linear_start=False) for p in ("float32", "bfloat16")]
+    scores = [model.fit(x).score(x) for model in models]
     assert scores[1] == pytest.approx(scores[0], rel=0.05) and scores[0] != scores[1]
 
 
 def test_bfloat16_leaves_weights_and_codes_in_float32(x: np.ndarray) -> None:
-    model = small(precision="bfloat16").fit(x)
+    model = small(precision="bfloat16", linear_start=False).fit(x)
     kinds = {value.dtype for value in weights(model).values()}
     assert (kinds, model.transform(x).dtype) == ({torch.float32}, np.float32)
 
 
 def test_bfloat16_learns_the_same_under_a_callers_own_autocast(x: np.ndarray) -> None:
     """Torch keeps casts of weights until the outermost autocast ends."""
-    usual = small(precision="bfloat16").fit(x)
+    usual = small(precision="bfloat16", linear_start=False).fit(x)
     with torch.autocast("cpu", torch.bfloat16):
-        nested = small(precision="bfloat16").fit(x)
+        nested = small(precision="bfloat16", linear_start=False).fit(x)
     assert equal(weights(nested), weights(usual))
 
 
@@ -152,6 +153,9 @@ def test_measuring_changes_only_the_precision(cls, measured_as):
     X, y = rows_for(cls), targets_for(cls)
     stacked = cls.__name__ == "StackedAutoencoder"
     more = {"pretrain": "rbm", "activation": "sigmoid"} if stacked else {}
+    known = unfitted(cls).get_params()
+    trained = {"linear_start": False, "validation_fraction": 0.1}
+    more |= {name: value for name, value in trained.items() if name in known}
     ours, named = (
         unfitted(cls).set_params(precision=given, **more).fit(X, y)
         for given in ("auto", "bfloat16")
@@ -209,12 +213,12 @@ def test_threads_measure_once_and_agree(x, measured_as):
 @pytest.mark.parametrize("first, then", [("bfloat16", "float32"), ("float32", "bfloat16")])
 def test_a_resumed_run_keeps_the_precision_that_was_measured(first, then, x, tmp_path, measured_as):
     measured_as.append(first)
-    whole = small().fit(x)
+    whole = small(linear_start=False).fit(x)
     with pytest.raises(TrainingStopped):
-        small().fit(x, checkpoint=tmp_path, stop_requested=after(7))
+        small(linear_start=False).fit(x, checkpoint=tmp_path, stop_requested=after(7))
     measured_precision._measurements.precisions.clear()
     measured_as[:] = [then]
-    resumed = small().fit(x, checkpoint=tmp_path, resume=True)
+    resumed = small(linear_start=False).fit(x, checkpoint=tmp_path, resume=True)
     assert resumed.model_.record["precision"] == first
     assert equal(weights(resumed), weights(whole))
 

@@ -52,11 +52,14 @@ def outcome(model: Autoencoder) -> tuple[Any, ...]:
     )
 
 
-@pytest.mark.parametrize("every", [1, 3, 4, 7])
+@pytest.mark.parametrize(
+    ("every", "linear_start"),
+    [(1, False), (3, False), (4, False), (7, False), (1, True), (3, True)],
+)
 def test_a_resumed_run_ends_like_the_uninterrupted_one(
-    data: Any, tmp_path: Path, every: int
+    data: Any, tmp_path: Path, every: int, linear_start: bool
 ) -> None:
-    whole, parts = small().fit(data), small()
+    whole, parts = small(linear_start=linear_start).fit(data), small(linear_start=linear_start)
     assert interrupted(parts, data, tmp_path / "c", every) > 1
     assert equal(weights(parts), weights(whole))
     assert outcome(parts) == outcome(whole)
@@ -64,7 +67,7 @@ def test_a_resumed_run_ends_like_the_uninterrupted_one(
 
 def test_resuming_keeps_the_best_weights_from_before(x: np.ndarray, tmp_path: Path) -> None:
     """The rate is so high that an early epoch is the best, before the interruption."""
-    model = partial(small, learning_rate=0.5, max_epochs=30, patience=4)
+    model = partial(small, learning_rate=0.5, max_epochs=30, patience=4, linear_start=False)
     whole, parts = model().fit(x), model()
     assert whole.model_.record["stopped_early"]
     interrupted(parts, x, tmp_path / "c", 5)
@@ -72,21 +75,23 @@ def test_resuming_keeps_the_best_weights_from_before(x: np.ndarray, tmp_path: Pa
 
 
 def test_checkpoints_do_not_change_the_result(x: np.ndarray, tmp_path: Path) -> None:
-    assert equal(weights(small().fit(x, checkpoint=tmp_path)), weights(small().fit(x)))
+    model = partial(small, linear_start=False)
+    assert equal(weights(model().fit(x, checkpoint=tmp_path)), weights(model().fit(x)))
 
 
 def test_resuming_a_finished_run_gives_its_result(x: np.ndarray, tmp_path: Path) -> None:
-    first = small().fit(x, checkpoint=tmp_path)
-    again = small().fit(x, checkpoint=tmp_path, resume=True)
+    model = partial(small, linear_start=False)
+    first = model().fit(x, checkpoint=tmp_path)
+    again = model().fit(x, checkpoint=tmp_path, resume=True)
     assert equal(weights(again), weights(first)) and outcome(again) == outcome(first)
 
 
 def test_a_finished_run_continues_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
     """It continues from the last weights, at the rate of the longer schedule."""
-    first = small(patience=None).fit(x, checkpoint=tmp_path)
+    first = small(patience=None, linear_start=False).fit(x, checkpoint=tmp_path)
     steps_taken: list[None] = []
     count = lambda: steps_taken.append(None) or False  # noqa: E731
-    longer = small(patience=None, max_epochs=9)
+    longer = small(patience=None, max_epochs=9, linear_start=False)
     longer.fit(x, checkpoint=tmp_path, resume=True, stop_requested=count)
     assert longer.history_[:5] == first.history_ and longer.n_epochs_ == 9
     assert len(steps_taken) == (9 - 5) * 4
@@ -99,7 +104,8 @@ def test_resuming_a_finished_run_does_not_change_how_it_continues(
     """The checkpoint that this writes has the random states of the one that it read."""
     for folder, epochs in ((tmp_path / "a", (2, 4)), (tmp_path / "b", (2, 2, 2, 4))):
         for i, max_epochs in enumerate(epochs):
-            last = small(max_epochs=max_epochs).fit(x, checkpoint=folder, resume=i > 0)
+            model = small(max_epochs=max_epochs, linear_start=False)
+            last = model.fit(x, checkpoint=folder, resume=i > 0)
         if folder.name == "a":
             expected = last
     assert equal(weights(last), weights(expected)) and outcome(last) == outcome(expected)
@@ -107,20 +113,19 @@ def test_resuming_a_finished_run_does_not_change_how_it_continues(
 
 def test_a_continued_run_can_be_interrupted(x: np.ndarray, tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
+    model = partial(small, patience=2, linear_start=False)
     for folder in folders:
-        small(patience=2).fit(x, checkpoint=folder)
-    whole = small(patience=2, max_epochs=9).fit(x, checkpoint=folders[0], resume=True)
+        model().fit(x, checkpoint=folder)
+    whole = model(max_epochs=9).fit(x, checkpoint=folders[0], resume=True)
     with pytest.raises(TrainingStopped):
-        small(patience=2, max_epochs=9).fit(
-            x, checkpoint=folders[1], resume=True, stop_requested=after(6)
-        )
-    parts = small(patience=2, max_epochs=9).fit(x, checkpoint=folders[1], resume=True)
+        model(max_epochs=9).fit(x, checkpoint=folders[1], resume=True, stop_requested=after(6))
+    parts = model(max_epochs=9).fit(x, checkpoint=folders[1], resume=True)
     assert equal(weights(parts), weights(whole)) and outcome(parts) == outcome(whole)
 
 
 def test_a_run_that_stopped_early_continues_with_more_epochs(x: np.ndarray, tmp_path: Path) -> None:
     """Patience is counted from the start, and the best weights are kept."""
-    model = partial(small, learning_rate=0.5, patience=4)
+    model = partial(small, learning_rate=0.5, patience=4, linear_start=False)
     first = model(max_epochs=30).fit(x, checkpoint=tmp_path)
     longer = model(max_epochs=60).fit(x, checkpoint=tmp_path, resume=True)
     assert first.model_.record["stopped_early"]
@@ -133,7 +138,7 @@ def test_a_run_that_stopped_early_continues_with_more_epochs(x: np.ndarray, tmp_
 def test_more_patience_gives_the_result_of_that_patience_from_the_start(
     x: np.ndarray, tmp_path: Path
 ) -> None:
-    model = partial(small, learning_rate=0.5, max_epochs=30)
+    model = partial(small, learning_rate=0.5, max_epochs=30, linear_start=False)
     assert model(patience=2).fit(x, checkpoint=tmp_path).model_.record["stopped_early"]
     parts = model(patience=6).fit(x, checkpoint=tmp_path, resume=True)
     whole = model(patience=6).fit(x)
@@ -141,9 +146,11 @@ def test_more_patience_gives_the_result_of_that_patience_from_the_start(
 
 
 def test_fewer_epochs_than_were_trained_are_refused(x: np.ndarray, tmp_path: Path) -> None:
-    small(patience=None).fit(x, checkpoint=tmp_path)
+    small(patience=None, linear_start=False).fit(x, checkpoint=tmp_path)
     with pytest.raises(ModelFileError, match="has trained for 5 epochs, and max_epochs is 3 now"):
-        small(patience=None, max_epochs=3).fit(x, checkpoint=tmp_path, resume=True)
+        small(patience=None, max_epochs=3, linear_start=False).fit(
+            x, checkpoint=tmp_path, resume=True
+        )
 
 
 def test_an_unfinished_run_must_be_finished_first(x: np.ndarray, stopped: Path) -> None:
@@ -231,14 +238,16 @@ def test_without_kept_checkpoints_the_command_line_says_why_it_restarts(
 
 
 def test_without_resume_training_starts_over(x: np.ndarray, tmp_path: Path) -> None:
+    model = partial(small, linear_start=False)
     with pytest.raises(TrainingStopped):
-        small(learning_rate=0.1).fit(x, checkpoint=tmp_path, stop_requested=after(9))
-    assert equal(weights(small().fit(x, checkpoint=tmp_path)), weights(small().fit(x)))
+        model(learning_rate=0.1).fit(x, checkpoint=tmp_path, stop_requested=after(9))
+    assert equal(weights(model().fit(x, checkpoint=tmp_path)), weights(model().fit(x)))
 
 
 def test_resuming_without_a_checkpoint_starts_over(x: np.ndarray, tmp_path: Path) -> None:
-    resumed = small().fit(x, checkpoint=tmp_path, resume=True)
-    assert equal(weights(resumed), weights(small().fit(x)))
+    model = partial(small, linear_start=False)
+    resumed = model().fit(x, checkpoint=tmp_path, resume=True)
+    assert equal(weights(resumed), weights(model().fit(x)))
 
 
 def test_a_resumed_run_continues_where_it_stopped(x: np.ndarray, stopped: Path) -> None:

@@ -73,7 +73,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fit_command(table: Path, output: Path, *more: str) -> list[str]:
     options = "--code 2 --hidden 5 --epochs 120 --batch-size 16 --patience 0 --seed 0"
-    options += " --corruption masking:0.25"
+    options += " --corruption masking:0.25 --validation-fraction 0.1 --linear-start false"
     return ["fit", str(table), *options.split(), "-o", str(output), *more]
 
 
