@@ -68,8 +68,11 @@ def test_small_nets_stay_in_float32() -> None:
     assert resolve_precision("auto", torch.device("cpu"), small_trainer().objective) == "float32"
 
 
-def test_the_record_names_the_precision(x: np.ndarray) -> None:
-    assert small(precision="bfloat16").fit(x).model_.record["precision"] == "bfloat16"
+@pytest.mark.parametrize("fraction", [0.25, "auto"])
+def test_the_record_names_the_precision(x: np.ndarray, fraction: Any) -> None:
+    """Also if trials choose the start, so that no epoch is trained on all rows."""
+    model = small(precision="bfloat16", validation_fraction=fraction).fit(x)
+    assert model.model_.record["precision"] == "bfloat16"
 
 
 def clock(*steps: float, **spent: list[str]) -> Any:
