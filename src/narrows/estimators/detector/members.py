@@ -172,8 +172,10 @@ def member_to_fit(given: Any, source: Source, *, device: str) -> AbstractAutoenc
             min(_MAX_WIDTH, source.n_features),
             hidden=(64,),
             scale="standard",
+            linear_start=False,  # members differ more from random starts
             max_epochs=epochs,
             batch_size=_BATCH,
+            learning_rate=2e-3,
             validation_fraction=0.0,
             patience=None,
             device=device,

@@ -1,0 +1,134 @@
+"""The number of epochs is chosen by trials, and the net trained again on all rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from narrows import Autoencoder, load
+from narrows.data.splitting import Grouping
+from narrows.fitting.auto_settings import held_out_fraction
+from narrows.fitting.trials import choose_epoch
+from narrows.training.early_stopping import HeldOutErrors, clearly_lower
+from narrows.training.loop import TrainingStopped
+
+
+def errors(*rows, weights=None):
+    values = torch.tensor(rows)
+    mean = float(values.mean() if weights is None else (values * weights).mean())
+    return HeldOutErrors(mean, values, weights)
+
+
+def rows_of(rng, n):
+    z = rng.normal(size=(n, 2))
+    return np.column_stack([z, z[:, 0] ** 2, np.sin(3 * z[:, 1]), z @ rng.normal(size=(2, 4))])
+
+
+def test_an_epoch_must_be_better_by_more_than_its_standard_error():
+    start = errors(1.0, 2.0, 3.0, 4.0)
+    assert clearly_lower(errors(0.9, 1.9, 2.9, 3.9), start)
+    assert not clearly_lower(errors(0.0, 3.0, 2.0, 4.5), start)  # lower, but by chance
+    assert not clearly_lower(errors(1.0), errors(2.0))  # one row has no standard error
+
+
+def test_weights_count_in_the_comparison():
+    start, after = (1.0, 1.0, 1.0, 1.0), (0.5, 0.5, 0.6, 3.0)
+    weights = torch.tensor([1.3, 1.3, 1.39, 0.01])
+    assert not clearly_lower(errors(*after), errors(*start))
+    assert clearly_lower(errors(*after, weights=weights), errors(*start, weights=weights))
+
+
+def test_all_trials_choose_one_epoch():
+    first = [errors(2.0, 2.0), errors(1.0, 1.1), errors(0.9, 1.0)]
+    second = [errors(2.0, 2.0), errors(1.2, 1.1), errors(1.9, 2.0), errors(0.1, 0.1)]
+    chosen = choose_epoch([first, second], first=0)
+    assert chosen.epoch == 1  # 3 is not of all trials, 2 is worse in the second
+    assert chosen.errors.tolist() == pytest.approx([1.0, 1.1, 1.2, 1.1])
+
+
+def test_folds_hold_out_every_row_once_and_keep_groups_together():
+    groups = torch.arange(23) // 3
+    folds = Grouping(groups).folds(23, 5, generator=torch.Generator().manual_seed(0))
+    held_out = torch.stack([fold.held_out for fold in folds])
+    assert (held_out.sum(dim=0) == 1).all()
+    for fold in folds:
+        assert not set(groups[fold.held_out].tolist()) & set(groups[fold.training].tolist())
+
+
+def test_a_gap_is_left_out_around_blocks():
+    grouping = Grouping(block_length=5, gap=2)
+    for fold in grouping.folds(40, 4, generator=torch.Generator().manual_seed(0)):
+        for row in fold.held_out.nonzero()[:, 0].tolist():
+            assert not fold.training[max(0, row - 2) : row + 3].any()
+
+
+@pytest.mark.parametrize(("n", "share"), [(5, 0), (9, 0), (200, 0.2), (1000, 0.1), (10**6, 0.1)])
+def test_the_share_of_held_out_rows(n, share):
+    assert held_out_fraction("auto", n) == share
+
+
+@pytest.mark.parametrize("n", [60, 300])
+def test_few_rows_are_all_trained_on_in_the_end(n, rng):
+    x = rows_of(rng, n)
+    ae = Autoencoder(2, random_state=0).fit(x)
+    record = ae.model_.record
+    assert record["n_rows"] == n and record["refit_epochs"] == record["best_epoch"]
+    assert len(ae.history_) == len(ae.validation_history_) == ae.n_epochs_
+    assert len(ae.model_.calibration) == (n if n < 200 else 40)
+    centered = (x - x.mean(axis=0)).mean(axis=0)
+    np.testing.assert_allclose(centered, 0, atol=1e-9)
+
+
+def test_calibrated_errors_are_those_of_rows_not_trained_on(rng):
+    x, new = np.split(rows_of(rng, 1150), [150])
+    shares = []
+    for seed in range(4):
+        ae = Autoencoder(2, max_epochs=30, random_state=seed).fit(x)
+        shares.append((ae.p_values(new) <= 0.2).mean())
+    assert 0.1 < np.mean(shares) < 0.25
+
+
+def test_many_rows_are_held_out_once_and_not_trained_on(rng):
+    x = rows_of(rng, 2100)
+    ae = Autoencoder(2, max_epochs=3, random_state=0).fit(x)
+    assert ae.model_.record["n_rows"] == 1890 and ae.model_.record["refit_epochs"] is None
+
+
+def test_a_number_holds_out_that_share_and_trains_once(rng):
+    x = rows_of(rng, 60)
+    record = Autoencoder(2, validation_fraction=0.25, max_epochs=3, random_state=0).fit(x).model_
+    assert record.record["n_rows"] == 45 and record.record["refit_epochs"] is None
+
+
+def test_given_rows_replace_the_trials(rng):
+    x = rows_of(rng, 60)
+    ae = Autoencoder(2, max_epochs=3, random_state=0).fit(x[:40], validation_data=x[40:])
+    assert ae.model_.record["n_rows"] == 40 and ae.model_.record["n_validation_rows"] == 20
+
+
+@pytest.mark.parametrize("stop_after", [3, 60, 200, 330])
+def test_interrupted_trials_resume_to_the_same_net(stop_after, rng, tmp_path):
+    x = rows_of(rng, 50)
+
+    def new():
+        return Autoencoder(2, hidden=(8,), max_epochs=20, patience=None, random_state=0)
+
+    whole = new().fit(x)
+    steps = iter(range(10**6))
+    try:
+        new().fit(x, checkpoint=tmp_path / "c", stop_requested=lambda: next(steps) == stop_after)
+    except TrainingStopped:
+        pass
+    resumed = new().fit(x, checkpoint=tmp_path / "c", resume=True)
+    np.testing.assert_array_equal(resumed.transform(x), whole.transform(x))
+    assert resumed.model_.record["best_epoch"] == whole.model_.record["best_epoch"]
+
+
+def test_a_refitted_net_is_saved_and_loaded(rng, tmp_path):
+    x = rows_of(rng, 50)
+    ae = Autoencoder(2, hidden=(8,), max_epochs=5, random_state=0).fit(x)
+    ae.save(tmp_path / "m")
+    again = load(tmp_path / "m")
+    np.testing.assert_array_equal(again.transform(x), ae.transform(x))
+    assert again.model_.record["refit_epochs"] == ae.model_.record["refit_epochs"]
