@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from narrows import Affine, Autoencoder
+from narrows import Affine, Autoencoder, SquaredError
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images
@@ -139,8 +139,9 @@ def spaces(train: np.ndarray, test: np.ndarray, preset: Preset, seed: int) -> di
 
 def _net(hidden: tuple[int, ...], epochs: int, learning_rate: float, seed: int) -> Autoencoder:
     return Autoencoder(
-        30, hidden=hidden, tied=True, augmentation=Affine(until=1.0), max_epochs=epochs,
-        batch_size=256, learning_rate=learning_rate, validation_fraction=0.0, random_state=seed,
+        30, hidden=hidden, tied=True, loss=SquaredError(link="logistic"),
+        augmentation=Affine(until=1.0), linear_start=False, max_epochs=epochs, batch_size=256,
+        learning_rate=learning_rate, validation_fraction=0.0, random_state=seed,
     )  # fmt: skip
 
 

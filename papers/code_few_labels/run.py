@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from narrows import Affine, Autoencoder, CodeClassifier
+from narrows import Affine, Autoencoder, CodeClassifier, SquaredError
 from narrows.applications.heads.label_propagation import neighbor_graph, propagate_labels
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
@@ -66,7 +66,9 @@ def _net(hidden: tuple[int, ...], *, epochs: int, learning_rate: float, seed: in
         30,
         hidden=hidden,
         tied=True,
+        loss=SquaredError(link="logistic"),
         augmentation=Affine(until=1.0),
+        linear_start=False,
         max_epochs=epochs,
         batch_size=256,
         learning_rate=learning_rate,

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-from narrows import Affine, Autoencoder, CodeMatcher
+from narrows import Affine, Autoencoder, CodeMatcher, SquaredError
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images
@@ -86,7 +86,9 @@ def code(x: np.ndarray, width: int, hidden: tuple[int, ...], epochs: int, seed: 
         width,
         hidden=hidden,
         tied=True,
+        loss=SquaredError(link="logistic"),
         augmentation=Affine(until=1.0),
+        linear_start=False,
         max_epochs=epochs,
         batch_size=256,
         learning_rate=3e-3,

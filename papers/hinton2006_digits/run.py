@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from narrows import Affine, Autoencoder, LinearAutoencoder
+from narrows import Affine, Autoencoder, LinearAutoencoder, SquaredError
 from narrows.cli.paper import main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_images
@@ -56,6 +56,8 @@ def deep(preset: str, seed: int) -> Autoencoder:
         n_components=30,
         hidden=(1000, 500, 250),
         tied=True,
+        loss=SquaredError(link="logistic"),
+        linear_start=False,
         batch_size=256,
         validation_fraction=0.0,
         random_state=seed,

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from narrows import Affine, Autoencoder, ConvolutionalAutoencoder, Missing, Patches
+from narrows import Affine, Autoencoder, ConvolutionalAutoencoder, Missing, Patches, SquaredError
 from narrows.applications.filling.baseline_fills import fit_baselines, gaussian_fill
 from narrows.applications.filling.hidden import drawn_mask
 from narrows.cli.paper import columns, main
@@ -59,6 +59,8 @@ def plain(preset: Preset, seed: int, mask: str) -> Autoencoder:
         30,
         hidden=(500, 250) if len(preset.hidden) > 1 else preset.hidden,
         tied=True,
+        loss=SquaredError(link="logistic"),
+        linear_start=False,
         learning_rate=5e-3,
         max_epochs=preset.epochs,
         batch_size=256,
@@ -78,9 +80,12 @@ def trained(preset: Preset, seed: int, mask: str) -> Autoencoder:
         preset.width,
         hidden=preset.hidden,
         corruption=corruption,
+        loss=SquaredError(link="logistic"),
         augmentation=Affine(until=0.7),
+        linear_start=False,
         max_epochs=preset.epochs,
         batch_size=256,
+        learning_rate=2e-3,
         validation_fraction=0.0,
         random_state=seed,
     )
@@ -92,7 +97,9 @@ def convolutional(preset: Preset, seed: int, mask: str) -> ConvolutionalAutoenco
         preset.width,
         channels=preset.channels,
         corruption=Patches(0.25, 0.4, alpha=1.0, beta=0.1),
+        loss=SquaredError(link="logistic"),
         augmentation=Affine(flip=0.5, until=0.7),
+        linear_start=False,
         max_epochs=preset.epochs,
         batch_size=32,
         learning_rate=1e-3,

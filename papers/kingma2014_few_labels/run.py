@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.svm import SVC
 
-from narrows import Affine, Autoencoder
+from narrows import Affine, Autoencoder, SquaredError
 from narrows.applications.heads.label_propagation import neighbor_graph, propagate_labels
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
@@ -56,7 +56,9 @@ def code(x: np.ndarray, hidden: tuple[int, ...], epochs: int, seed: int) -> Auto
         30,
         hidden=hidden,
         tied=True,
+        loss=SquaredError(link="logistic"),
         augmentation=Affine(until=1.0),
+        linear_start=False,
         max_epochs=epochs,
         batch_size=256,
         learning_rate=5e-3,

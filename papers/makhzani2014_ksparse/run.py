@@ -53,9 +53,11 @@ def sparse_nets(preset: str, seed: int) -> list[dict[str, Any]]:
             sparsity="top_k",
             k=k,
             loss="squared_error",
+            linear_start=False,
             max_epochs=settings["epochs"],
             validation_fraction=0.0,
             batch_size=64,
+            learning_rate=2e-3,
             random_state=seed,
         ).fit(train)
         codes, held_out = net.transform(train), net.transform(test)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from narrows import CodeSegmenter, ConvolutionalAutoencoder
+from narrows import CodeSegmenter, ConvolutionalAutoencoder, SquaredError
 from narrows.cli.paper import columns, main
 from narrows.data.datasets import local_folder
 from narrows.errors import InvalidData
@@ -65,7 +65,9 @@ def net(preset: Preset, images: np.ndarray, seed: int, *, trained: bool) -> Any:
     return ConvolutionalAutoencoder(
         512,
         channels=preset.channels,
+        loss=SquaredError(link="logistic"),
         augmentation=flips,
+        linear_start=False,
         max_epochs=preset.epochs if trained else 1,
         learning_rate=1e-3 if trained else 1e-12,
         batch_size=_BATCH,

@@ -44,6 +44,8 @@ def nets(width: int, epochs: int, seed: int) -> dict[str, Autoencoder]:
         "validation_fraction": 0.0,
         "random_state": seed,
         "hidden": (),
+        "linear_start": False,
+        "learning_rate": 2e-3,
     }
     return {
         "plain": Autoencoder(width, code_activation="relu", **common),

@@ -64,6 +64,7 @@ def layer(kind: str, x: np.ndarray, preset: Preset, seed: int) -> Autoencoder:
         code_activation="sigmoid",
         tied=True,
         loss="bernoulli",
+        linear_start=False,
         max_epochs=preset.epochs,
         batch_size=128,
         learning_rate=1e-3,

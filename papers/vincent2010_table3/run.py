@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from narrows import CodeClassifier, Masking, StackedAutoencoder
+from narrows import CodeClassifier, Masking, SquaredError, StackedAutoencoder
 from narrows.cli.paper import columns, main
 from narrows.data.datasets import load_images
 
@@ -71,9 +71,12 @@ def stacked(
         activation="silu",
         code_activation="silu",
         corruption=corruption,
+        loss=SquaredError(link="logistic"),
+        linear_start=False,
         pretrain_epochs=preset.pretrain_epochs,
         fine_tune=False,
         batch_size=128,
+        learning_rate=2e-3,
         validation_fraction=0.0,
         random_state=seed,
     ).fit(x)
