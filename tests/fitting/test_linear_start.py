@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import multivariate_normal
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.decomposition import PCA
 
@@ -68,6 +69,7 @@ def pca_error(x, width=WIDTH):
         SparseAutoencoder(WIDTH, sparsity="kl"),
         StackedAutoencoder(WIDTH, pretrain_epochs=1),
         VariationalAutoencoder(WIDTH, loss="squared_error"),
+        VariationalAutoencoder(WIDTH, beta=1e-3),
     ],
     ids=repr,
 )
@@ -108,6 +110,23 @@ def test_missing_values_do_not_prevent_the_start(table, rng):
     x = np.where(rng.random(table.shape) < 0.1, np.nan, table)
     net = start(Autoencoder(WIDTH, corruption="missing:0.1"), x)
     assert squared_error(table, net.reconstruct(table)) < 1.2 * pca_error(table)
+
+
+def test_a_variational_start_has_the_likelihood_of_probabilistic_pca(table):
+    ae = start(VariationalAutoencoder(WIDTH), table)
+    net, beta = ae.model_.objective, ae.model_.parameters["beta"]
+    bound = ae.log_likelihood(table[:40], n_samples=3000, random_state=0)
+    matrix = net.decoder.path.matrix.detach().double().numpy()
+    mean = net.output(torch.zeros(1, WIDTH)).detach().double().numpy()[0]
+    covariance = matrix.T @ matrix + beta / 2 * np.eye(table.shape[1])
+    exact = multivariate_normal(mean, covariance).logpdf(table[:40])
+    assert np.abs(bound - exact).mean() < 0.5
+
+
+def test_beta_is_a_quarter_of_what_pca_leaves_over(table):
+    ae = start(VariationalAutoencoder(WIDTH), table)
+    left_over = pca_error(table) / (table.shape[1] - WIDTH)
+    assert ae.model_.parameters["beta"] == pytest.approx(2 * left_over / 4, rel=1e-3)
 
 
 def test_without_a_linear_start_there_is_no_path(table):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 
+from torch import Generator
+
+from narrows.data.scaling import Scaling
+from narrows.data.source import Source
 from narrows.fitting.plan import epochs_for_steps
+from narrows.model.baseline import fit_baseline, sample_size
 
 __all__ = [
     "FEW_ROWS",
     "N_FOLDS",
     "REFIT_ROWS",
     "TOO_FEW_ROWS",
+    "beta_for",
     "epochs_for",
     "held_out_fraction",
     "hidden_for",
@@ -90,6 +96,17 @@ def epochs_for(steps_per_epoch: int) -> int:
     (300, 50)
     """
     return epochs_for_steps(_STEPS, steps_per_epoch, most=_MOST_EPOCHS)
+
+
+def beta_for(source: Source, scaling: Scaling, n_components: int, *, seed: int) -> float:
+    """Return the weight of a KL divergence beside squared error: half of the variance per feature
+    that PCA of the same width leaves over. 1 if it leaves none, or the rows have no PCA."""
+    baseline = fit_baseline(source, scaling, n_components, seed=seed)
+    if baseline is None:
+        return 1.0
+    rows = source.sample(sample_size(source), generator=Generator().manual_seed(seed))
+    left_over = float(baseline.error(scaling.forward(rows)).mean())
+    return left_over / 2 / max(1, source.n_features - len(baseline.components)) or 1.0
 
 
 def patience_for(max_epochs: int) -> int:

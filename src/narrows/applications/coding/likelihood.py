@@ -14,7 +14,7 @@ from narrows.core.checks import check_number
 from narrows.core.slots import Loss
 from narrows.data.source import Source
 from narrows.errors import UsageError
-from narrows.losses import Bernoulli, ContinuousBernoulli
+from narrows.losses import Bernoulli, ContinuousBernoulli, SquaredError
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
 
@@ -79,10 +79,11 @@ def _log_likelihoods(
     n_samples: int,
     generator: Generator,
 ) -> Iterator[np.ndarray]:
-    net = model.objective
+    net, beta = model.objective, _two_variances(model)
     for _, x in scaled_batches(model, source):
         loss.check(x)
-        normalizer = loss.log_normalizer(x).double()
+        # an error of variance beta / 2 is one of variance 1 / 2 after division by sqrt(beta)
+        normalizer = loss.log_normalizer(x).double() + 0.5 * x.shape[1] * math.log(beta)
         posterior = net.encode(x).posterior
         assert posterior is not None
         total = torch.full_like(normalizer, -math.inf)
@@ -92,8 +93,15 @@ def _log_likelihoods(
             # log p(h) - log q(h | x): the constants of the two normals cancel
             prior_to_q = 0.5 * (e.square() + posterior.log_variance - h.square()).sum(dim=1)
             error = loss.per_sample(net.output(h), x)
-            total = torch.logaddexp(total, prior_to_q.double() - error.double())
+            total = torch.logaddexp(total, prior_to_q.double() - error.double() / beta)
         yield (total - math.log(n_samples) - normalizer).cpu().numpy()
+
+
+def _two_variances(model: Model) -> float:
+    """Return twice the variance of p(x | h) in a scaled feature: beta for squared error, else 1."""
+    if not isinstance(model.objective.loss, SquaredError):
+        return 1.0
+    return float(model.parameters.get("beta") or 1.0)
 
 
 @dataclass(frozen=True)

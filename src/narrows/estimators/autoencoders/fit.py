@@ -105,6 +105,7 @@ def fit_autoencoder(
             whole.training,
             statistics,
             seed,
+            training=rows.training,
             pairs=rows.inputs is not None,
             n_classes=encoding.n_classes,
         ),

@@ -22,6 +22,7 @@ from narrows.estimators.parameters import (
     widths_of,
 )
 from narrows.fitting.auto_settings import (
+    beta_for,
     epochs_for,
     hidden_for,
     learning_rate_for,
@@ -139,13 +140,15 @@ def new_plan(
     statistics: Statistics,
     seed: int,
     *,
+    training: Source | None = None,
     pairs: bool = False,
     n_classes: int | None = None,
 ) -> Plan:
     """Resolve every argument.
 
-    With ``pairs`` the user gives both corrupted and clean rows. ``n_classes`` is the number of
-    classes of y, if a penalty reads it.
+    ``training`` are the rows of the source that are trained on, if others are held out. With
+    ``pairs`` the user gives both corrupted and clean rows. ``n_classes`` is the number of classes
+    of y, if a penalty reads it.
 
     Raises
     ------
@@ -163,6 +166,7 @@ def new_plan(
     loss = named or choose_loss(kind, source, statistics, likelihood=choice.likelihood)
     if choice.pretraining is not None and choice.pretraining.method == "rbm" and named is None:
         loss = _of_boltzmann_machine(loss)
+    bounded = piece_from_spec(LOSSES, loss, slot="loss").bounded
     parameters = {**choice.parameters, "loss": loss}
     if n_classes is not None:
         parameters["penalties"] = _with_classes(parameters["penalties"], n_classes)
@@ -179,6 +183,12 @@ def new_plan(
     batch_size = batch_size_for(estimator.batch_size, source.n_rows)
     if parameters.get("hidden") == "auto":
         parameters["hidden"] = hidden_for(source.n_features)
+    scaling = fit_scaling(kind, source, statistics, bounded=bounded)
+    if parameters.get("beta") == "auto":
+        width = parameters["n_components"]
+        squared = name_of(loss) == "squared_error"
+        rows = source if training is None else training
+        parameters["beta"] = beta_for(rows, scaling, width, seed=seed) if squared else 1.0
     max_epochs, patience = _epochs(estimator, n_batches(source, batch_size))
     rate = estimator.learning_rate
     pretraining = choice.pretraining
@@ -187,11 +197,10 @@ def new_plan(
     augmentation = choice.augmentation
     if augmentation is not None:
         augmentation = spec_of(AUGMENTATIONS, augmentation, slot="augmentation")
-    bounded = piece_from_spec(LOSSES, loss, slot="loss").bounded
     return Plan(
         variant=choice.variant,
         parameters=parameters,
-        scaling=fit_scaling(kind, source, statistics, bounded=bounded),
+        scaling=scaling,
         statistics=statistics,
         max_epochs=max_epochs if choice.fine_tune else 0,
         batch_size=batch_size,

@@ -37,15 +37,17 @@ class VariationalAutoencoder(AbstractAutoencoder):
         two: 16 units per feature, rounded to a power of two from 64 to 512, and half as many.
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers; the output is linear.
-    beta : float, default=1.0
-        Weight of the KL divergence. Values above 1 favor independent components, values below 1
-        better reconstructions; the objective is a bound only for 1.
+    beta : float or "auto", default="auto"
+        Weight of the KL divergence: larger values favor independent components, smaller ones better
+        reconstructions. With squared error beta = 2 v stands for a normal p(x | h) of variance v in
+        every scaled feature, and the objective is that bound times beta. "auto" is half of the
+        variance per feature that PCA of the same width leaves over, a quarter of it for v, as the
+        net leaves less; with losses in nats it is 1, for which the objective is a bound on
+        - log p(x).
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         Reconstruction loss, as in ``Autoencoder``, except that "auto" takes "bernoulli" for values
-        in [0, 1]. Squared error is, up to a constant, - log of a normal p(x | h) with variance 1/2
-        in every scaled feature; lower ``beta`` if the data have less noise: beta = 2 v corresponds
-        to variance v. Scaled to proportions, a document counts as a single word against the KL of
-        its code: for counts give ``scale="none"``, or lower ``beta``.
+        in [0, 1]. Scaled to proportions, a document counts as a single word against the KL of its
+        code: for counts give ``scale="none"``, or lower ``beta``.
     corruption : str, spec, corruption or None, default="identity"
         Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : ...
@@ -93,7 +95,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
     (1797, 4)
     """
 
-    beta: float
+    beta: float | str
 
     def __init__(
         self,
@@ -101,7 +103,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
         *,
         hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
-        beta: float = 1.0,
+        beta: float | str = "auto",
         loss: Any = "auto",
         corruption: Any = "identity",
         penalties: Any = (),
@@ -126,14 +128,14 @@ class VariationalAutoencoder(AbstractAutoencoder):
     def _choice(self) -> Choice:
         parameters = {
             **self._shape(),
-            "beta": float(self.beta),
+            "beta": self.beta if self.beta == "auto" else float(self.beta),
             **self._slots(encoder=self.encoder, decoder=self.decoder),
         }
         return Choice(
             "variational",
             parameters,
             likelihood=True,
-            cannot_copy=bool(self.beta),
+            cannot_copy=self.beta != 0,
             augmentation=self.augmentation,
         )
 
@@ -145,9 +147,9 @@ class VariationalAutoencoder(AbstractAutoencoder):
         The bound is estimated by importance sampling: the log of the mean of
         p(x | h) p(h) / q(h | x) over codes h drawn from q(h | x). It refers to the scaled rows.
         "multinomial" needs counts and ``scale="none"``; "squared_error" gives the density of a
-        normal with variance 1/2 in every scaled feature. "bernoulli" gives a probability if all
-        values of X are 0 or 1. Otherwise, as for gray images, it gives the density of a continuous
-        Bernoulli over [0, 1]^n_features, whose log may be positive: compare it only with other
+        normal with variance beta / 2 in every scaled feature. "bernoulli" gives a probability if
+        all values of X are 0 or 1. Otherwise, as for gray images, it gives the density of a
+        continuous Bernoulli over [0, 1]^n_features, whose log may be positive: compare it only with other
         densities of the same scaled features, never with probabilities of binary data.
 
         Parameters
@@ -176,4 +178,5 @@ class VariationalAutoencoder(AbstractAutoencoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_number("beta", self.beta, low=0)
+        if self.beta != "auto":
+            check_number("beta", self.beta, low=0)
