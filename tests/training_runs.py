@@ -20,6 +20,7 @@ def small(**changes: Any) -> Autoencoder:
     arguments = {
         "n_components": 2,
         "hidden": (5,),
+        "linear_start": False,
         "corruption": "masking:0.3",
         "max_epochs": 5,
         "batch_size": 8,

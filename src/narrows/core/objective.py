@@ -31,7 +31,7 @@ class Objective(Trainable):
         self.corruption, self.encoder, self.decoder = corruption, encoder, decoder
         self.loss, self.penalties = loss, penalties
         self.stochastic = encoder.stochastic
-        self.judged_by_total = self.stochastic or bool(penalties)
+        self.judged_by_total = self.stochastic or any(getattr(p, "judged", True) for p in penalties)
         self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
 
     def forward(

@@ -251,7 +251,8 @@ class Loss(ABC):
 class Penalty(Protocol):
     """Omega: a scalar in the unit of the loss, averaged over the batch by ``step.weights``.
 
-    A penalty with parameters of its own is also an ``nn.Module``, and trains with the net.
+    A penalty with parameters of its own is also an ``nn.Module``, and trains with the net. With
+    ``judged = False`` it does not count when epochs are compared on held-out rows.
     """
 
     def __call__(self, step: Forward) -> Scalar: ...

@@ -81,7 +81,7 @@ class HeldOut:
             )
         if grouping and not fraction:
             raise UsageError(
-                f"{name}: has no effect, since validation_fraction=0 holds out no row; give "
+                f"{name}: has no effect, since no row of {n_rows:,} is held out; give "
                 "validation_fraction, such as 0.1."
             )
         drawn = 0.0 if self.validation_data is not None else fraction

@@ -181,7 +181,7 @@ def _fit_after_trials(
     """Train a model on all rows, for as many epochs as trainings on the splits choose."""
     trials = []
     for i, split in enumerate(splits, start=1):
-        title = f"fold {i}" if len(splits) > 1 else "with rows held out"
+        title = f"fold {i} of {len(splits)}" if len(splits) > 1 else "trial with rows held out"
         with watch.part(f"{TRIAL}-{i}", title) as part:
             trials.append(_train(plan, whole.training, split, part, is_trial=True))
     first = 0 if all(trial.started for trial in trials) else 1
@@ -245,11 +245,20 @@ def interrupted_identity(folder: Path) -> dict[str, Any]:
         return {}
     with closing(Checkpoints(folder)) as checkpoints:
         saved = checkpoints.newest()
-        for part in ("layer-1", NEIGHBOR_MODEL, f"{TRIAL}-1"):
-            if saved is None and (checkpoints.folder / part).is_dir():
-                with closing(checkpoints.subfolder(part)) as first:
-                    saved = first.newest()
+        saved = _newest_of_parts(checkpoints) if saved is None else saved
     return {} if saved is None else saved.spec["identity"]
+
+
+def _newest_of_parts(checkpoints: Checkpoints) -> Artefact | None:
+    """Return the newest checkpoint of the first part, or of its own first part."""
+    for part in ("layer-1", NEIGHBOR_MODEL, f"{TRIAL}-1"):
+        if (checkpoints.folder / part).is_dir():
+            with closing(checkpoints.subfolder(part)) as first:
+                saved = first.newest()
+                saved = _newest_of_parts(first) if saved is None else saved
+            if saved is not None:
+                return saved
+    return None
 
 
 def _labels(rows: Split) -> torch.Tensor | None:

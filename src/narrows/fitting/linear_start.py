@@ -10,7 +10,7 @@ from narrows.core.objective import Objective
 from narrows.core.slots import Loss
 from narrows.core.sparse import Rows, SparseRows, dense_rows
 from narrows.core.weights import fill_missing
-from narrows.data.source import Source
+from narrows.data.source import Source, drawn_by_weight
 from narrows.model.baseline import Baseline
 from narrows.model.model import Model
 
@@ -39,27 +39,44 @@ def start_at_linear_code(model: Model, source: Source, baseline: Baseline, *, se
     pieces may have no linear path, as a user's own.
     """
     objective = model.objective
-    x = model.scaling.forward(source.sample(_ROWS, generator=Generator().manual_seed(seed)))
+    generator = Generator().manual_seed(seed)
+    weights = None
+    if source.weights is not None and source.n_rows > _ROWS:
+        rows = drawn_by_weight(source, _ROWS, generator=generator)
+    else:
+        rows, weights = source.sample(_ROWS, generator=generator), source.weights
+    x = model.scaling.forward(rows)
     x, _ = fill_missing(x, objective.corruption)
-    code = _linear_code(baseline, x)
+    code = _linear_code(baseline, x, weights)
     if code is None or not objective.encoder.start_linear(code):
         return False
     objective.eval()
     h = objective.encoder(x).h
-    return objective.decoder.start_linear(*_best_decoder(objective, h, x))
+    return objective.decoder.start_linear(*_best_decoder(objective, h, x, weights))
 
 
-def _linear_code(baseline: Baseline, x: Rows) -> LinearCode | None:
+def _linear_code(baseline: Baseline, x: Rows, weights: Tensor | None) -> LinearCode | None:
     """Return the baseline's code of rows; None if the rows are all alike."""
     components = baseline.components
     mean = components.new_zeros(components.shape[1]) if baseline.mean is None else baseline.mean
-    deviations = _codes(x, components).std(dim=0, correction=0)
+    deviations = _deviations(_codes(x, components), weights)
     kept = deviations > _SMALLEST * deviations.max()
     if not bool(kept.any()):
         return None
     left_out = components.shape[1] - int(kept.sum())
-    noise = float(baseline.error(x).mean()) / max(1, left_out)
+    noise = float(_mean(baseline.error(x), weights)) / max(1, left_out)
     return LinearCode(components[kept], mean, deviations[kept], noise, x)
+
+
+def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean over rows of values (n_rows, ...); the weights have mean 1."""
+    if weights is None:
+        return values.mean(dim=0)
+    return (weights @ values) / len(weights)
+
+
+def _deviations(values: Tensor, weights: Tensor | None) -> Tensor:
+    return _mean((values - _mean(values, weights)).square(), weights).sqrt()
 
 
 def _codes(x: Rows, components: Tensor) -> Tensor:
@@ -68,36 +85,41 @@ def _codes(x: Rows, components: Tensor) -> Tensor:
     return x @ components.t()
 
 
-def _best_decoder(objective: Objective, h: Tensor, x: Rows) -> tuple[Tensor, Tensor, Tensor]:
+def _best_decoder(
+    objective: Objective, h: Tensor, x: Rows, weights: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return B, the center of h, and the output for it, of the best output (h - center) B + mean.
 
     They are (n_components, n_features), (n_components,) and (n_features,).
     """
-    center, x = h.mean(dim=0), dense_rows(x)
-    centered, mean = (h - center).double(), x.mean(dim=0)
+    center, x = _mean(h, weights), dense_rows(x)
+    centered, mean = (h - center).double(), _mean(x, weights)
     if getattr(objective.loss, "link", None) not in ("identity", "clamp"):
-        matrix, output = _minimized(objective.loss, h - center, x)
+        matrix, output = _minimized(objective.loss, h - center, x, weights)
         return matrix, center, output
-    ridge = _RIDGE * centered.square().sum(dim=0).max().clamp_min(1e-30)
-    gram = centered.t() @ centered + ridge * torch.eye(h.shape[1], dtype=torch.float64)
-    matrix = torch.linalg.solve(gram, centered.t() @ x.double()).float()
+    counted = centered if weights is None else centered * weights[:, None]
+    ridge = _RIDGE * (counted * centered).sum(dim=0).max().clamp_min(1e-30)
+    gram = counted.t() @ centered + ridge * torch.eye(h.shape[1], dtype=torch.float64)
+    matrix = torch.linalg.solve(gram, counted.t() @ x.double()).float()
     return matrix, center, mean
 
 
 @torch.enable_grad()
-def _minimized(loss: Loss, centered: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def _minimized(
+    loss: Loss, centered: Tensor, x: Tensor, weights: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Return B and c of the output h B + c with the lowest loss, for centered codes h."""
-    deviations = centered.square().mean(dim=0).sqrt().clamp_min(_SMALLEST)
+    deviations = _mean(centered.square(), weights).sqrt().clamp_min(_SMALLEST)
     unit = centered / deviations
     matrix = torch.zeros(unit.shape[1], x.shape[1], requires_grad=True)
-    output = loss.inverse_link(x.mean(dim=0)).clone().requires_grad_()
+    output = loss.inverse_link(_mean(x, weights)).clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
         [matrix, output], max_iter=_MOST_ROUNDS, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = loss.per_sample(unit @ matrix + output, x).mean()
+        value = _mean(loss.per_sample(unit @ matrix + output, x), weights)
         value.backward()
         return value
 

@@ -76,7 +76,7 @@ def neighbor_codes(
     rows, before thresholding, float32 (n_samples, 128), and its epochs."""
     plan = neighbor_plan(plan)
     model = new_model(plan, source)
-    with watch.part(NEIGHBOR_MODEL, "neighbor model") as part:
+    with watch.part(NEIGHBOR_MODEL, "pretraining, neighbor model") as part:
         saved = part.saved
         if saved is not None and (epochs := max_epochs_if_finished(saved)) is not None:
             # the fit may continue to more epochs, but the codes of its neighbors are final

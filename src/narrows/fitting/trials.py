@@ -73,6 +73,7 @@ def merged_record(
         best_epoch=chosen.epoch,
         stopped_early=any(trial.stopped_early for trial in trials),
         refit_epochs=len(final.epochs),
+        precision=final.precision if final.epochs else trials[0].precision,
     )
 
 

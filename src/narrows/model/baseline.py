@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.utils.extmath import svd_flip
 from torch import Generator, Tensor
 
 from narrows._types import Outputs, PerSample
@@ -133,6 +134,7 @@ def _weighted_pca(x: Tensor, weights: Tensor, width: int, seed: int) -> Baseline
     else:
         width = max(1, min(width, n_rows - 1))
         components = TruncatedSVD(width, random_state=seed).fit(centered).components_
+    components = svd_flip(None, components, u_based_decision=False)[1]  # as PCA
     return Baseline("PCA", _float32(components), _float32(mean.numpy()))
 
 

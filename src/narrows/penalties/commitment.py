@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from narrows._types import Scalar
 from narrows.core.checks import check_number
@@ -50,6 +51,8 @@ class Commitment:
 
     weight: float = 0.25
     codebook: float = 1.0
+    judged: ClassVar[bool] = False
+    """It only moves entries and codes together, so that epochs are compared by the error."""
 
     def __post_init__(self) -> None:
         check_number("Commitment: weight", self.weight, low=0)

@@ -87,7 +87,7 @@ def pretrain(
             momentum=settings.momentum if settings.method == "rbm" else None,
         )
         identity = {**watch.identity, "pretraining": asdict(settings), "layer": k + 1}
-        with watch.part(f"layer-{k + 1}", f"layer {k + 1}") as part:
+        with watch.part(f"layer-{k + 1}", f"pretraining, layer {k + 1}") as part:
             record = train(
                 trainer,
                 source,

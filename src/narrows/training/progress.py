@@ -70,7 +70,9 @@ class Progress:
 
     def part(self, part: str, number: int, epoch: Epoch) -> None:
         """Show an epoch of a part that is trained before."""
-        text = f"pretraining, {part}, epoch {number}: objective {epoch.objective:.5g}"
+        text = f"{part}, epoch {number}: objective {epoch.objective:.5g}"
+        if epoch.validation is not None:
+            text += f", held out {epoch.validation:.5g}"
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif self._verbose > 1:

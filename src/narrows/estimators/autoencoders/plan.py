@@ -104,9 +104,11 @@ def check_sizes(estimator: Any, source: Source) -> None:
     arguments = estimator.get_params(deep=False)
     json_parameters(arguments)  # raises early if a model file could not hold them
     sizes: dict[str, Any] = {
-        name: widths_of(arguments[name], name)
+        name: hidden_for(source.n_features)
+        if arguments[name] == "auto"
+        else widths_of(arguments[name], name)
         for name in ("hidden", "channels")
-        if name in arguments and arguments[name] != "auto"
+        if name in arguments
     }
     sizes |= {
         name: int(arguments[name]) for name in ("n_components", "blocks") if name in arguments

@@ -149,8 +149,8 @@ class VariationalAutoencoder(AbstractAutoencoder):
         "multinomial" needs counts and ``scale="none"``; "squared_error" gives the density of a
         normal with variance beta / 2 in every scaled feature. "bernoulli" gives a probability if
         all values of X are 0 or 1. Otherwise, as for gray images, it gives the density of a
-        continuous Bernoulli over [0, 1]^n_features, whose log may be positive: compare it only with other
-        densities of the same scaled features, never with probabilities of binary data.
+        continuous Bernoulli over [0, 1]^n_features, whose log may be positive: compare it only with
+        other densities of the same scaled features, never with probabilities of binary data.
 
         Parameters
         ----------
