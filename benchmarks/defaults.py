@@ -14,6 +14,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the nets are small; read before torch is imported
 
 import argparse
+import subprocess
 import time
 from pathlib import Path
 
@@ -25,8 +26,21 @@ from protocol.runs import Choice, listed, run
 from protocol.sets import SETS, half_of
 from protocol.uses import USES
 
+import narrows
+
 HERE = Path(__file__).parent
 PACKAGES = ["narrows", "torch", "scikit-learn", "numpy", "scipy"]
+
+
+def source() -> str:
+    """Return the commit of the measured package, which the version alone doesn't tell."""
+    folder = Path(narrows.__file__).parent
+    asked = ["git", "-C", str(folder), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    except OSError:
+        return "Commit: unknown (no git)."
+    return f"Commit: {done.stdout.strip() or 'unknown (not a checkout)'}."
 
 
 def main() -> None:
@@ -56,7 +70,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     log = Log(given.log or Path("defaults-fast.jsonl" if given.fast else "defaults.jsonl"))
     if not given.report_only:
-        log.add({"machine": [described(), versions(PACKAGES)]})
+        log.add({"machine": [described(), versions(PACKAGES), source()]})
         run(choice, log, until=time.monotonic() + 60 * given.minutes)
     if given.fast and not given.report_only:
         return  # too little for a verdict

@@ -70,20 +70,24 @@ class Guard:
 
 
 def _arrays(given: Any) -> Iterable[Any]:
-    """Yield everything inside that has rows; numbers, words and lists of labels have none."""
+    """Yield everything inside that has rows; numbers, words and labels have none."""
     if sparse.issparse(given):
         yield given
-    elif isinstance(given, np.ndarray):
-        if given.ndim > 1:
-            yield given
-        elif given.dtype.kind in "UO":
-            yield [str(text) for text in given]
-    elif isinstance(given, (list, tuple)) and len(given):
-        if isinstance(given[0], str):
-            yield given
-        elif not isinstance(given[0], (int, float)):
-            for one in given:
-                yield from _arrays(one)
     elif isinstance(given, dict):
         for one in given.values():
             yield from _arrays(one)
+    elif isinstance(given, (list, tuple)) and len(given):
+        first = given[0]
+        if isinstance(first, str):
+            yield given
+        elif isinstance(first, (list, tuple)) and all(np.isscalar(one) for one in first):
+            yield np.asarray(given)  # rows as lists of numbers
+        else:
+            for one in given:
+                yield from _arrays(one)
+    elif hasattr(given, "__array__"):  # arrays, tensors, dataframes
+        array = np.asarray(given)
+        if array.dtype.kind in "UO" and array.ndim == 1:
+            yield [str(text) for text in array]
+        elif array.ndim > 1:
+            yield array

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,11 @@ __all__ = ["Choice", "cells", "run"]
 
 @dataclass(frozen=True)
 class Choice:
-    """What to measure. ``fast`` keeps the smallest sets of a use (one of slow uses) and its first condition."""
+    """What to measure.
+
+    ``fast`` keeps the smallest sets of a use (one of a slow use), the fewest rows, the first
+    condition and one seed.
+    """
 
     half: str = "tuning"
     uses: Sequence[str] = tuple(USES)
@@ -36,18 +40,18 @@ class Choice:
     fast: bool = False
 
 
-@lru_cache(maxsize=None)
+@cache
 def _loaded(name: str) -> Data:
     return SETS[name].load()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _selected(use: str, name: str) -> Data | None:
     data = USES[use].select(_loaded(name))
     return data if USES[use].suits(data) else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _split(use: str, name: str, seed: int, condition: str) -> Split | None:
     data = _selected(use, name)
     return None if data is None else USES[use].split(data, seed, condition)
