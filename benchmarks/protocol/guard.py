@@ -80,7 +80,7 @@ def _arrays(given: Any) -> Iterable[Any]:
         first = given[0]
         if isinstance(first, str):
             yield given
-        elif isinstance(first, (list, tuple)) and all(np.isscalar(one) for one in first):
+        elif isinstance(first, (list, tuple)) and _are_numbers(first):
             yield np.asarray(given)  # rows as lists of numbers
         else:
             for one in given:
@@ -91,3 +91,7 @@ def _arrays(given: Any) -> Iterable[Any]:
             yield [str(text) for text in array]
         elif array.ndim > 1:
             yield array
+
+
+def _are_numbers(row: Any) -> bool:
+    return all(isinstance(one, (int, float, np.number)) for one in row)

@@ -85,7 +85,7 @@ INPAINTING = Use(
         "knn": partial(_fill, lambda task: NearestFill()),
         "mean": partial(_fill, lambda task: SimpleImputer(keep_empty_features=True)),
     },
-    split=lambda data, seed, condition: split(data.rows, seed, is_test=data.is_test, most=200),
+    split=lambda data, seed, condition: split(data.rows, seed, is_test=data.is_test, most=100),
     sizes=(30, 60, 130, 400, 1000, 4000, 15_000),
     fast_sets=1,
 )
