@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from protocol.sets import LOCKED, SETS, TUNING, available, halves_by_rule
 from protocol.splits import sizes_up_to, split, split_anomalies
+from protocol.use import Cell
+from protocol.uses import USES
 
 
 def test_halves_are_disjoint_and_cover_all_sets():
@@ -89,3 +91,17 @@ def test_clean_and_contaminated_training_share_the_held_out_rows(rng):
 )  # fmt: skip
 def test_sizes_go_up_to_the_rows_that_there_are(n, sizes):
     assert sizes_up_to(n) == sizes
+
+
+@pytest.mark.parametrize("name", [name for name, one in SETS.items() if one.rows < 20_000])
+def test_every_set_makes_a_task_of_every_use_of_its_kind(name, data_folder):
+    loaded = SETS[name].load()
+    for use in (use for use in USES.values() if SETS[name].kind in use.kinds):
+        data = use.select(loaded)
+        if not use.suits(data):
+            continue
+        drawn = use.split(data, 0, use.conditions[0])
+        sizes = sizes_up_to(len(drawn.train), use.sizes)
+        if sizes:
+            task = use.make(data, drawn, Cell(use.name, name, sizes[0], 0, use.conditions[0]))
+            assert len(task.train) == sizes[0] and len(task.test) >= 10
