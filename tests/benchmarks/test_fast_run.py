@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+import warnings
 from unittest import mock
 
 import numpy as np
@@ -58,6 +59,7 @@ def test_a_failure_is_recorded_and_the_run_goes_on(tmp_path, monkeypatch):
     from sklearn.decomposition import PCA
 
     def refuse(*_, **__):
+        warnings.warn("soon", stacklevel=1)
         raise ValueError("no luck")
 
     monkeypatch.setattr(PCA, "fit", refuse)
@@ -65,7 +67,8 @@ def test_a_failure_is_recorded_and_the_run_goes_on(tmp_path, monkeypatch):
     run(Choice(uses=["denoising"], sets=["iris"], fast=True), log, say=lambda line: None)
     records = {record["method"]: record for record in log.runs.values()}
     assert records["pca"]["failure"] == "ValueError: no luck"
-    assert records["ridge"]["scores"]
+    assert records["pca"]["warnings"] == 1
+    assert records["ridge"]["scores"] and not records["ridge"]["failure"]
 
 
 def test_a_time_limit_stops_between_runs(tmp_path):
