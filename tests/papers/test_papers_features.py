@@ -30,10 +30,11 @@ def test_stacked_layers_and_svms_are_compared_with_the_published_numbers(data_fo
 
 def test_features_of_one_layer_classify_digits(data_folder, tmp_path):
     rows = {row["features"]: row for row in table("rifai2011-contractive", tmp_path)["rows"]}
-    assert set(rows) == {"plain", "denoising", "contractive"}
+    assert set(rows) == {"plain", "denoising", "contractive", "random start"}
     assert rows["contractive"]["published frozen"] == 1.82
-    assert all(row["frozen"] < 30 for row in rows.values())
+    assert all(rows[kind]["frozen"] < 30 for kind in ("plain", "denoising", "contractive"))
     assert rows["contractive"]["fine-tuned"] < rows["contractive"]["frozen"]
+    assert rows["random start"]["fine-tuned"] < 30 and rows["random start"]["frozen"] is None
 
 
 def test_few_labels_classify_digits(data_folder, tmp_path):
