@@ -58,14 +58,14 @@ RANDOM = "random start"
 # What prevents the layer from copying: a corruption of x, or a penalty on the code. The last two
 # candidates of every kind change what all kinds share.
 _SHARED: dict[str, dict[str, Any]] = {
-    "a quarter of the units": {"units": 0.25},
-    "rate 0.003": {"learning_rate": 3e-3},
+    "rate 0.0003": {"learning_rate": 3e-4},
+    "rate 0.0001": {"learning_rate": 1e-4},
 }
 LAYERS: dict[str, dict[str, dict[str, Any]]] = {
     "plain": {
         "no penalty": {},
         "weight decay 0.1": {"weight_decay": 0.1},
-        "weight decay 1": {"weight_decay": 1.0},
+        "a quarter of the units": {"units": 0.25},
         **_SHARED,
     },
     "denoising": {
