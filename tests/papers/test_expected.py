@@ -115,3 +115,27 @@ def test_a_table_that_differs_is_noticed():
     assert len(broken(table, expected)) == 2
     with pytest.raises(AssertionError, match="0 rows"):
         broken({"rows": [], "sub": []}, expected)
+
+
+def numbers_in(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for part in value for number in numbers_in(part)]
+    return [value] if isinstance(value, int | float) else []
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_published_figures_say_whether_their_source_was_opened(folder):
+    text = (folder / "expected.toml").read_text()
+    if numbers_in(tomllib.loads(text).get("published", {})):
+        assert "source not opened" in text
+        assert "source not opened" in (folder / "README.md").read_text()
+
+
+def test_the_main_readme_marks_every_published_figure():
+    text = (PAPERS.parent / "README.md").read_text()
+    assert "quoted; source not opened" in text
+    places = re.findall(r"published[^\d|]{0,15}([\d.]+%?)(\*?)(?: and ([\d.]+%?)(\*?))?", text)
+    assert len(places) >= 6
+    assert all(star and (star_2 or not second) for _, star, second, star_2 in places), places
