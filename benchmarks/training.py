@@ -1,6 +1,6 @@
 """Measure seconds per epoch of 784-1000-500-250-30 for Narrows, its peers and the limit.
 
-Every contender trains the same net on the same 60,000 digits with the same batch size; they
+Every contender trains the same net on the same digits with the same batch size; they
 alternate, one epoch each, and the table holds medians over the turns. Tied and untied nets, float32
 and bfloat16 products are compared with a plain PyTorch loop of the same kind; the peers are untied
 and in float32. The limit is the time of the matrix products alone, with the fastest kernels that
