@@ -17,6 +17,8 @@ from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.model.baseline import fill_with_means
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
+from narrows.neighbors.nearest import nearest_rows
+from narrows.neighbors.ranking import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -29,6 +31,7 @@ __all__ = [
     "lsa_codes",
     "pca_codes",
     "principal_components",
+    "smoothed_codes",
     "weighted",
 ]
 
@@ -184,6 +187,29 @@ def pca_codes(
     """
     rows = weighted(train, *others, weighting="log")
     return principal_components(*rows, n_components=n_components, seed=seed)
+
+
+def smoothed_codes(train: np.ndarray, *others: np.ndarray, k: int) -> list[np.ndarray]:
+    """Return each code averaged with its ``k`` nearest training codes, all at length 1.
+
+    Codes are dense, (n, width). Those of the training rows come first; no row is its own neighbor.
+    Cost: O(n x n_train x width).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> train = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> smoothed_codes(train, np.array([[2.0, 0.1]]), k=1)[1].round(2)
+    array([[1.  , 0.02]], dtype=float32)
+    """
+    check_number("k", k, low=1, integer=True)
+    unit = unit_rows(train)
+    smoothed = []
+    for codes in (None, *others):
+        own = unit if codes is None else unit_rows(codes)
+        near = nearest_rows(unit, k, queries=None if codes is None else own)
+        smoothed.append((own + unit[near].sum(axis=1)) / np.float32(k + 1))
+    return smoothed
 
 
 def principal_components(
