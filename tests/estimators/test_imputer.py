@@ -13,7 +13,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from narrows import Autoencoder, CodeImputer, DenoisingAutoencoder
 from narrows.errors import InvalidData, UsageError
-from narrows.estimators import imputer as imputer_module
 
 SMALL = DenoisingAutoencoder(
     3, hidden=(16,), corruption="missing:0.2", max_epochs=2, random_state=0
@@ -23,7 +22,7 @@ SMALL = DenoisingAutoencoder(
 UNSEEDED = clone(SMALL).set_params(random_state=None)
 
 
-@parametrize_with_checks([CodeImputer(UNSEEDED, random_state=0)])
+@parametrize_with_checks([CodeImputer(random_state=0), CodeImputer(UNSEEDED, random_state=0)])
 def test_sklearn_contract(estimator, check):
     check(estimator)
 
@@ -73,7 +72,8 @@ def test_a_pipeline_accepts_missing_values(holed, X):
 
 def test_a_fitted_net_is_not_refitted(holed, X):
     net = Autoencoder(3, hidden=(16,), max_epochs=20, random_state=0).fit(X)
-    imputer = CodeImputer(FrozenEstimator(net), random_state=0).fit(holed)
+    unbounded = {"min_value": None, "max_value": None, "whole_numbers": False}
+    imputer = CodeImputer(FrozenEstimator(net), random_state=0, **unbounded).fit(holed)
     found = clone(imputer).fit(holed).transform(holed)
     assert np.array_equal(found, net.impute(holed))
 
@@ -131,10 +131,3 @@ def test_anything_but_an_autoencoder_is_refused(holed):
 def test_an_unknown_method_is_refused(holed):
     with pytest.raises(UsageError, match="method: unknown name 'cod'; .*'code'"):
         CodeImputer(SMALL, method="cod").fit(holed)
-
-
-def test_the_default_autoencoder_trains_few_rows_for_enough_steps(holed, monkeypatch):
-    monkeypatch.setattr(imputer_module, "_MIN_STEPS", 400)
-    own = CodeImputer(random_state=0).fit(holed[:60]).autoencoder_
-    assert own.n_epochs_ == 100  # of 4 steps
-    assert own.validation_fraction == 0 and own.corruption == "missing:0.4"
