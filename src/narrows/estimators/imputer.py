@@ -74,10 +74,10 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
     min_value, max_value : "observed", None, float or array-like of shape (n_features,)
         Bounds of the filled-in values. "observed", the default, is the least or largest known value
         of each column at ``fit``; None is no bound.
-    whole_numbers : "auto" or bool, default="auto"
-        Whether to round fills of columns whose known values are all whole numbers. "auto" rounds
-        columns with a standard deviation of at least 3: rounding adds 1/12 to the squared error of
-        a fill, less than 1% of their variance.
+    whole_numbers : "auto", bool or array-like of bool of shape (n_features,), default="auto"
+        Whether to round fills of columns whose known values are all whole numbers; an array says
+        so per column. "auto" rounds columns with a standard deviation of at least 3: rounding adds
+        1/12 to the squared error of a fill, less than 1% of their variance.
     missing_values : int, float, None or NA, default=nan
         The value that stands for a missing one, besides NaN and None.
     add_indicator : bool, default=False

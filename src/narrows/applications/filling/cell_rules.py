@@ -43,14 +43,14 @@ def fit_cell_rules(
     ----------
     min_value, max_value : "observed", None, float or array-like of shape (n_features,)
         "observed" is the least or largest known value of each column, None no bound.
-    whole : "auto" or bool
+    whole : "auto", bool or array-like of bool of shape (n_features,)
         Whether columns whose known values are all whole numbers are rounded: "auto" rounds those
-        with a standard deviation of 3 or more.
+        with a standard deviation of 3 or more, an array those that it marks.
 
     Raises
     ------
     UsageError
-        If a bound is neither, or a least value is above the largest one.
+        If an argument is none of these, or a least value is above the largest one.
     """
     X = X.astype(np.float64)
     known = ~np.isnan(X)
@@ -64,16 +64,26 @@ def fit_cell_rules(
             f"min_value: must not be above max_value, got {low[j]:g} and {high[j]:g} in column "
             f"{j}; lower min_value, raise max_value, or pass None for no bound."
         )
-    if not (isinstance(whole, bool | np.bool_) or (isinstance(whole, str) and whole == "auto")):
-        raise UsageError(f"whole_numbers: must be 'auto', True or False, got {whole!r}.")
     is_whole = some & (~known | (X == np.round(X))).all(axis=0)
-    if isinstance(whole, str):
+    return CellRules(low, high, is_whole & _rounded(whole, X))
+
+
+def _rounded(whole: Any, X: np.ndarray) -> np.ndarray:
+    """Return which columns are rounded if they are whole, (features,)."""
+    if isinstance(whole, str) and whole == "auto":
+        known = ~np.isnan(X)
         n_known = np.maximum(known.sum(axis=0), 1)
         mean = np.where(known, X, 0.0).sum(axis=0) / n_known
         with np.errstate(over="ignore"):
             squares = np.square(np.where(known, X - mean, 0.0)).sum(axis=0) / n_known
-        is_whole &= squares >= _WHOLE_FROM**2
-    return CellRules(low, high, is_whole & bool(whole))
+        return squares >= _WHOLE_FROM**2
+    marks = np.asarray(whole)
+    if marks.dtype != bool or marks.shape not in ((), (X.shape[1],)):
+        raise UsageError(
+            f"whole_numbers: must be 'auto', True, False, or one of these per column, "
+            f"({X.shape[1]},), got {whole!r}."
+        )
+    return np.broadcast_to(marks, X.shape[1])
 
 
 def _bounds(
