@@ -123,7 +123,7 @@ class _TextTable(IncompleteTable):
         self.names = [every[i] for i in self._at]
         self.others = [every[i] for i in range(len(first)) if i not in self._at]
         numbers = [[_number(cell) for cell in columns[i]] for i in self._at]
-        self.values = np.array(numbers, dtype=np.float64).reshape(len(self._at), -1).T
+        self.values = np.array(numbers, dtype=np.float64).reshape(len(self._at), len(self._cells)).T
         self._endings = [_whole_ending(columns[i]) for i in self._at]
 
     def write(self, path: Path, filled: np.ndarray, marked: Sequence[int] = ()) -> None:
@@ -175,7 +175,7 @@ class _ParquetTable(IncompleteTable):
             np.asarray(self._table.column(i).cast(pa.float64(), safe=False).to_numpy())
             for i in self._at
         ]
-        self.values = np.array(columns, dtype=np.float64).reshape(len(columns), -1).T
+        self.values = np.array(columns, dtype=np.float64).reshape(-1, self._table.num_rows).T
 
     def write(self, path: Path, filled: np.ndarray, marked: Sequence[int] = ()) -> None:
         import pyarrow as pa
