@@ -134,8 +134,8 @@ class CodeImputer(TransformerMixin, NarrowsEstimator):
     >>> imputer = CodeImputer(random_state=0)
     >>> bool(np.isfinite(imputer.fit_transform(X)).all())
     True
-    >>> imputer.method_
-    'linear'
+    >>> imputer.errors_[imputer.linear_.name] < imputer.errors_["mean"]
+    True
     """
 
     autoencoder: Any

@@ -34,7 +34,7 @@ _FEW_CELLS = 5_000
 _REPEATS = 3
 """Tables with fewer cells are hidden in this many ways, for a steadier choice."""
 
-_CHOICE_COST, _FIT_COST = 3e7, 3e8
+_CHOICE_COST, _FIT_COST = 1e8, 3e8
 _CHOICE_ROWS, _FIT_ROWS = 1_000, 20_000
 """Limits on the products in a step of EM, and on its rows: of more rows a sample is used."""
 
