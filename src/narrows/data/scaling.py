@@ -219,8 +219,8 @@ def _fitted(
 def _warn_of_tfidf(source: Source) -> None:
     warn(
         f"{source.origin}: the rows look like tf-idf already (no whole numbers, every row of "
-        "length 1), so scale='tfidf' does not weight them by document frequency again; give counts, or "
-        "fit with scale='proportions' (--scale proportions).",
+        "length 1), so scale='tfidf' does not weight them by document frequency again; give "
+        "counts, or fit with scale='proportions' (--scale proportions).",
         WeightingWarning,
     )
 

@@ -83,6 +83,11 @@ class RetrievalComparison:
                 f"{first.n_without_relevant} queries share no label with any row: they score 0"
             )
         lines.append(self.fitted)
+        if any("neighbors" in name for name in self.results):
+            lines.append(
+                "LSA codes were averaged with those of their nearest rows, as many as retrieved "
+                "best among the others"
+            )
         return "\n".join(lines)
 
 
