@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -200,7 +201,11 @@ def test_fit_and_evaluate_print_the_same_halves(tmp_path, capsys):
     assert values["rows"] == "held_out" and "LSA (3)" in values["methods"]
     assert cli([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["halves"] == values
-    assert load(model).compare_halves(texts).as_dict() == values
+    of_fit = load(model).compare_halves(texts)
+    assert of_fit.as_dict() == values
+    assert cli(["index", model, docs, "-o", str(tmp_path / "docs.index")]) == 0
+    printed = capsys.readouterr().err
+    assert of_fit.advice() and all(sentence in printed for sentence in of_fit.advice())
 
 
 def test_rows_that_are_tfidf_already_are_not_weighted_again(counts):
@@ -213,3 +218,12 @@ def test_rows_that_are_tfidf_already_are_not_weighted_again(counts):
     np.testing.assert_array_equal(again.toarray(), rows.toarray())
     plain = DocumentAutoencoder(5, **SMALL).fit(counts).model_.scaling.scale
     assert plain.min() < 0.9
+
+
+def test_an_explained_share_below_0_is_explained(rng):
+    hasher = SemanticHasher(4, **SMALL).fit(bags(100, 5))
+    result = hasher.evaluate(bags(100, 6))
+    worse = replace(result, squared_error=2 * result.variance, comparable=False)
+    assert "Explained is below 0" in worse.table()
+    better = replace(result, squared_error=0.5 * result.variance, comparable=False)
+    assert "Explained is below 0" not in better.table()
