@@ -117,7 +117,7 @@ started = time.perf_counter()
 codes, queries = lsa_codes(X, X[:QUERIES], n_components=50)
 result["seconds"] = time.perf_counter() - started
 started = time.perf_counter()
-smoothed_codes(codes, queries, k=10)
+smoothed_codes(codes, queries, n_neighbors=10)
 result["smoothing"] = (len(codes) + len(queries)) / (time.perf_counter() - started)
 result["peak_mb"] = peak()
 print(json.dumps(result))

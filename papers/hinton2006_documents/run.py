@@ -134,7 +134,7 @@ def chosen(study: Study[Half], preset: Preset, train: Half, seed: int) -> Chosen
         smoothing[width] = study.choose(
             f"neighbors that smooth LSA, {width} numbers",
             {str(k): k for k in preset.smoothing},
-            lambda k, codes=codes: imprecision(smoothed_codes(*codes, k=k)[1]),
+            lambda k, codes=codes: imprecision(smoothed_codes(*codes, n_neighbors=k)[1]),
             unit=units[10],
         )
     return Chosen(nets, weightings, smoothing)
@@ -183,7 +183,9 @@ def retrieval(
         lsa = lsa_codes(train.counts, test.counts, n_components=width, weighting=name, seed=seed)
         measure(f"LSA of {name}, {width}", lsa[1])
         k = of.smoothing[width]
-        measure(f"LSA of {name}, {width}, smoothed over {k}", smoothed_codes(*lsa, k=k)[1])
+        measure(
+            f"LSA of {name}, {width}, smoothed over {k}", smoothed_codes(*lsa, n_neighbors=k)[1]
+        )
     for weighting in ("tfidf", "log_tfidf"):
         rows = weighted(train.counts, test.counts, weighting=weighting)[1]
         measure(f"{weighting}, {rows.shape[1]}", rows)

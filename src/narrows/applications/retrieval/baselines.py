@@ -235,29 +235,6 @@ def pca_codes(
     return principal_components(*rows, n_components=n_components, seed=seed)
 
 
-def smoothed_codes(train: np.ndarray, *others: np.ndarray, k: int) -> list[np.ndarray]:
-    """Return each code averaged with its ``k`` nearest training codes, all at length 1.
-
-    Codes are dense, (n, width). Those of the training rows come first; no row is its own neighbor.
-    Cost: O(n x n_train x width).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> train = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> smoothed_codes(train, np.array([[2.0, 0.1]]), k=1)[1].round(2)
-    array([[1.  , 0.02]], dtype=float32)
-    """
-    check_number("k", k, low=1, integer=True)
-    unit = unit_rows(train)
-    smoothed = []
-    for codes in (None, *others):
-        own = unit if codes is None else unit_rows(codes)
-        near = nearest_rows(unit, k, queries=None if codes is None else own)
-        smoothed.append((own + unit[near].sum(axis=1)) / np.float32(k + 1))
-    return smoothed
-
-
 def principal_components(
     train: Any, *others: Any, n_components: int = 2, seed: int = 0
 ) -> list[np.ndarray]:
