@@ -49,12 +49,10 @@ def cases(share: float) -> dict[str, Case]:
     words = {"hidden": (500, 250), "n_components": 32, "n_neighbors": 0}
     found: dict[str, Case] = {}
     for batch in (128, 256, 1024):
-        found[f"784-1000-500-250-30, batches of {batch}"] = (
-            Autoencoder, {**deep, "batch_size": batch}, digits,
-        )  # fmt: skip
-    found["784-1000-500-250-30, tied, batches of 256"] = (
-        Autoencoder, {**deep, "tied": True, "batch_size": 256}, digits,
-    )  # fmt: skip
+        for kind in ("untied", "tied"):
+            found[f"784-1000-500-250-30, {kind}, batches of {batch}"] = (
+                Autoencoder, {**deep, "tied": kind == "tied", "batch_size": batch}, digits,
+            )  # fmt: skip
     found["40-512-256-8, denoising, batches of 128"] = (
         DenoisingAutoencoder,
         {"hidden": (512, 256), "n_components": 8, "batch_size": 128},

@@ -1,9 +1,11 @@
 """Measure seconds per epoch of 784-1000-500-250-30 for Narrows, its peers and the limit.
 
-Every contender trains the same net on the same 60,000 digits with the same batch size; they
-alternate, one epoch each, and the table holds medians over the turns. The limit is the time of the
-matrix products alone, with the fastest kernels that torch has for the processor and with those of
-torch.matmul. `make bench` installs the peers and runs this.
+Every contender trains the same net on the same digits with the same batch size; they
+alternate, one epoch each, and the table holds medians over the turns. Tied and untied nets, float32
+and bfloat16 products are compared with a plain PyTorch loop of the same kind; the peers are untied
+and in float32. The limit is the time of the matrix products alone, with the fastest kernels that
+torch has for the processor and with those of torch.matmul. `make bench` installs the peers and runs
+this.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 import torch
 from machine import described, versions
 from torch import nn
+from torch.nn import functional as F
 
 from narrows.core.linear_kernels import product
 from narrows.data import DenseSource
@@ -35,13 +38,16 @@ RESULTS = Path(__file__).parent / "results" / "training.md"
 Epoch = Callable[[], None]
 
 
-def narrows(images: np.ndarray, batch: int, precision: str) -> tuple[Epoch, str]:
-    """Return an epoch to run, and its precision."""
+KINDS = {"untied": "plain", "tied": "tied"}
+"""The variant of each kind of net."""
+
+
+def narrows(images: np.ndarray, batch: int, precision: str, kind: str) -> Epoch:
     source = DenseSource(images)
     scaling = fit_scaling("unit", source, describe(source))
     loss = {"name": "squared_error", "link": "logistic"}
     parameters = {"n_components": WIDTHS[-1], "hidden": HIDDEN, "loss": loss}
-    objective = build_objective("tied", parameters, WIDTHS[0])
+    objective = build_objective(KINDS[kind], parameters, WIDTHS[0])
     trainer = Trainer(
         objective, scaling, learning_rate=1e-3, precision=precision, device=torch.device("cpu"),
         seed=0,
@@ -53,7 +59,7 @@ def narrows(images: np.ndarray, batch: int, precision: str) -> tuple[Epoch, str]
             trainer.step(raw, factor=1.0)
         trainer.pop_means()
 
-    return epoch, trainer.precision
+    return epoch
 
 
 def mirror() -> nn.Sequential:
@@ -67,18 +73,40 @@ def mirror() -> nn.Sequential:
     return nn.Sequential(*layers, nn.Sigmoid())
 
 
-def plain_loop(images: np.ndarray, batch: int) -> Epoch:
+class TiedMirror(nn.Module):
+    """The same net in ordinary PyTorch, with the encoder's weights transposed in the decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        pairs = zip(WIDTHS, WIDTHS[1:], strict=False)
+        self.layers = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairs)
+        self.biases = nn.ParameterList(torch.zeros(width) for width in WIDTHS[:-1])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers[:-1]:
+            x = F.silu(layer(x))
+        x = self.layers[-1](x)
+        for i in reversed(range(len(self.layers))):
+            x = F.linear(x, self.layers[i].weight.t(), self.biases[i])
+            x = F.silu(x) if i else x.sigmoid()
+        return x
+
+
+def plain_loop(images: np.ndarray, batch: int, precision: str, kind: str) -> Epoch:
     from torch.utils.data import DataLoader, TensorDataset
 
     x = torch.from_numpy(images.astype(np.float32) / 255)
     loader = DataLoader(TensorDataset(x), batch_size=batch, shuffle=True)
-    net = mirror()
+    net = TiedMirror() if kind == "tied" else mirror()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    bfloat16 = precision == "bfloat16"
 
     def epoch() -> None:
         total = 0.0
         for (rows,) in loader:
-            loss = (net(rows) - rows).square().sum(dim=1).mean()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                output = net(rows)
+            loss = (output.float() - rows).square().sum(dim=1).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -215,12 +243,14 @@ def measure(contenders: dict[str, Epoch], turns: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def rows_of(times: dict[str, float], reference: str, limits: dict[str, str]) -> list[str]:
-    lines = ["| | seconds per epoch | times as fast as the plain loop | share of its limit |"]
+def rows_of(times: dict[str, float], plain: dict[str, str], limits: dict[str, str]) -> list[str]:
+    """Return the table; ``plain`` and ``limits`` name each contender's plain loop and limit."""
+    lines = ["| | seconds per epoch | times as fast as a plain loop alike | share of its limit |"]
     lines.append("|---|---|---|---|")
     for name, taken in times.items():
+        times_as_fast = f"{times[plain[name]] / taken:.2f}" if name in plain else ""
         share = f"{times[limits[name]] / taken:.0%}" if name in limits else ""
-        lines.append(f"| {name} | {taken:.2f} | {times[reference] / taken:.2f} | {share} |")
+        lines.append(f"| {name} | {taken:.2f} | {times_as_fast} | {share} |")
     return lines
 
 
@@ -235,27 +265,35 @@ def main() -> None:
     text = ["# Training: seconds per epoch", "", __doc__.split("\n\n")[1].strip(), "", described()]
     packages = ["torch", "numpy", "scikit-learn"]
     for batch in (256, 1024):
-        epoch, auto = narrows(images, batch, "auto")
-        contenders = {
-            "Narrows, float32": narrows(images, batch, "float32")[0],
-            "plain PyTorch loop": plain_loop(images, batch),
-            f'Narrows, precision="auto" ({auto})': epoch,
-            "limit, float32": limit(len(images), batch, "float32"),
-            "limit, bfloat16": limit(len(images), batch, "bfloat16"),
-            "limit, float32, torch.matmul": limit(len(images), batch, "float32", torch.matmul),
-        }
+        contenders: dict[str, Epoch] = {}
+        plain, limits = {}, {}
+        for kind in KINDS:
+            for precision in ("float32", "bfloat16"):
+                setup = (images, batch, precision, kind)
+                names = [f"{who}, {kind}, {precision}" for who in ("Narrows", "plain PyTorch loop")]
+                contenders[names[0]] = narrows(*setup)
+                contenders[names[1]] = plain_loop(*setup)
+                plain |= dict.fromkeys(names, names[1])
+                limits |= dict.fromkeys(names, f"limit, {precision}")
         if not arguments.no_peers and batch == 256:
-            contenders |= {
+            peers = {
                 "skorch": skorch(images, batch),
                 "PyOD AutoEncoder": pyod(images, batch),
                 "pythae AE": pythae(images, batch),
                 "scikit-learn MLPRegressor": scikit_learn(images, batch),
             }
+            contenders |= peers
+            plain |= dict.fromkeys(peers, "plain PyTorch loop, untied, float32")
+            limits |= dict.fromkeys(peers, "limit, float32")
             packages += ["skorch", "pyod", "pythae"]
-        limits = {name: "limit, float32" for name in contenders if not name.startswith("limit")}
-        limits[f'Narrows, precision="auto" ({auto})'] = f"limit, {auto}"
+        for name, setup in (
+            ("limit, float32", ("float32",)),
+            ("limit, bfloat16", ("bfloat16",)),
+            ("limit, float32, torch.matmul", ("float32", torch.matmul)),
+        ):
+            contenders[name] = limit(len(images), batch, *setup)
         times = measure(contenders, arguments.turns)
-        text += ["", f"## Batches of {batch}", "", *rows_of(times, "plain PyTorch loop", limits)]
+        text += ["", f"## Batches of {batch}", "", *rows_of(times, plain, limits)]
     text += ["", versions(packages), ""]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text("\n".join(text))

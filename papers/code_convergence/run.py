@@ -4,7 +4,8 @@ The lecture: "a classifier on the bottleneck converges very fast". The same clas
 the same images represented as 784 pixels, raw and standardized, as 30 outputs of an untrained net,
 as 30 PCA components, and as a code of 30 numbers, by plain stochastic gradient descent and by Adam.
 The target is 95% of the final accuracy on raw pixels. Each input uses the learning rate that
-reaches the target soonest on held-out rows. Run as
+reaches the target soonest on a sixth of the training images, with PCA and the code fitted to the
+rest; the test images are read after that. Run as
 `narrows reproduce code-convergence --preset fast|best -o FOLDER`, which also draws the curves.
 """
 
@@ -23,9 +24,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from narrows import Affine, Autoencoder, SquaredError
+from narrows.cli.choosing import Study, validation_split
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
-from narrows.data.datasets import load_images
+from narrows.data.datasets import load_half
 from narrows.objectives.code_task import Head
 
 
@@ -42,7 +44,7 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset(500, 150, 5, 3, 1, ("mnist",), (128, 64, 32)),
+    "smoke": Preset(1_200, 300, 5, 3, 1, ("mnist",), (128, 64, 32)),
     "fast": Preset(10_000, 2_000, 10, 10, 1, ("mnist",)),
     "best": Preset(60_000, 10_000, 30, 5, 3),
 }
@@ -52,6 +54,9 @@ RATES = {
 }
 CLASSIFIERS = {"linear": (), "128 hidden units": (128,)}
 RAW = "784 pixels"
+SPACES = (
+    RAW, "784 pixels, standardized", "30 random features", "PCA, 30 numbers", "code, 30 numbers",
+)  # fmt: skip
 _BATCH = 100
 _WITHIN = 0.95
 _GROWTH = 1.08
@@ -83,12 +88,6 @@ class Task:
     test: Tensor
     test_labels: Tensor
     standardize: bool
-
-    def held_out(self) -> Task:
-        """Return the same task with the last sixth of the training rows as test rows."""
-        cut = len(self.train) * 5 // 6
-        x, y = self.train, self.labels
-        return Task(x[:cut], y[:cut], x[cut:], y[cut:], self.standardize)
 
 
 def train_classifier(
@@ -123,18 +122,19 @@ def train_classifier(
 
 
 def spaces(train: np.ndarray, test: np.ndarray, preset: Preset, seed: int) -> dict[str, Any]:
-    """Return training and test rows in each representation."""
+    """Return the two in each representation; those learned are fitted to ``train``."""
     x, z = (rows.astype(np.float32) / 255 for rows in (train, test))
     pca = PCA(30, random_state=seed).fit(x)
     trained = _net(preset.hidden, preset.code_epochs, 5e-3, seed).fit(_images(train))
     fresh = _net(preset.hidden, 1, 1e-12, seed).fit(_images(train[:1000]))
-    return {
-        RAW: (x, z),
-        "784 pixels, standardized": (x, z),
-        "30 random features": (fresh.transform(train), fresh.transform(test)),
-        "PCA, 30 numbers": (pca.transform(x), pca.transform(z)),
-        "code, 30 numbers": (trained.transform(train), trained.transform(test)),
-    }
+    both = [
+        (x, z),
+        (x, z),
+        (fresh.transform(train), fresh.transform(test)),
+        (pca.transform(x), pca.transform(z)),
+        (trained.transform(train), trained.transform(test)),
+    ]
+    return dict(zip(SPACES, both, strict=True))
 
 
 def _net(hidden: tuple[int, ...], epochs: int, learning_rate: float, seed: int) -> Autoencoder:
@@ -151,48 +151,71 @@ def _images(x: np.ndarray) -> DenseSource:
     return images
 
 
-def fastest_rate(curves: dict[float, Curve], target: float) -> float:
-    """Return the rate that reached the target first; if none did, the one that ended best."""
-    return min(
-        curves, key=lambda rate: (curves[rate].reached(target)[0], -curves[rate].accuracy[-1])
-    )
+def tasks_of(
+    rows: tuple[np.ndarray, np.ndarray], held: tuple[np.ndarray, np.ndarray], preset: Preset,
+    seed: int,
+) -> dict[str, Task]:  # fmt: skip
+    """Return the task in each representation, from images and classes of both parts."""
+    y, held_y = (torch.from_numpy(part[1].astype(np.int64)) for part in (rows, held))
+    tasks = {}
+    for space, both in spaces(rows[0], held[0], preset, seed).items():
+        a, b = (torch.from_numpy(np.ascontiguousarray(r, np.float32)) for r in both)
+        tasks[space] = Task(a, y, b, held_y, standardize=space != RAW)
+    return tasks
+
+
+def delay(curve: Curve, target: float) -> float:
+    """Return the epochs to the target, or else all epochs plus the points missing at the end."""
+    epochs = curve.reached(target)[0]
+    return epochs if np.isfinite(epochs) else curve.epochs[-1] + target - curve.accuracy[-1]
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
-    preset, table, drawn = PRESETS[name], [], {}
+    preset, table, drawn, choices = PRESETS[name], [], {}, []
     for data in preset.data:
-        train, labels, test, test_labels = load_images(data)
-        train, labels = train[: preset.n_train], labels[: preset.n_train]
-        test, test_labels = test[: preset.n_test], test_labels[: preset.n_test]
-        y, test_y = (torch.from_numpy(v.astype(np.int64)) for v in (labels, test_labels))
-        tasks = {}
-        for space, rows in spaces(train, test, preset, seed).items():
-            a, b = (torch.from_numpy(np.ascontiguousarray(r, np.float32)) for r in rows)
-            tasks[space] = Task(a, y, b, test_y, standardize=space != RAW)
-        for classifier, hidden in CLASSIFIERS.items():
-            for optimizer, rates in RATES.items():
-                settings = (hidden, optimizer)
-                target, curves = 0.0, {}
-                for space, task in tasks.items():
-                    tried = {
-                        r: train_classifier(task.held_out(), *settings, r, preset.epochs, seed)
-                        for r in rates
-                    }
-                    if space == RAW:
-                        target = _WITHIN * max(curve.accuracy[-1] for curve in tried.values())
-                    rate = fastest_rate(tried, target)
-                    found = [
-                        train_classifier(task, *settings, rate, preset.epochs, seed + repeat)
-                        for repeat in range(preset.draws)
-                    ]
-                    curves[space] = found[0]
-                    table.append(
-                        {"data": data, "classifier": classifier, "optimizer": optimizer,
-                         "input": space, "rate": f"{rate:g}", **_measured(found, target)}
-                    )  # fmt: skip
-                    print(table[-1], file=sys.stderr, flush=True)
-                if optimizer == "SGD":
-                    drawn[data, classifier] = curves
+        train, labels = (part[: preset.n_train] for part in load_half(data, "train"))
+        settings = [(c, o, s) for c in CLASSIFIERS for o in RATES for s in SPACES]
+        study = Study(lambda data=data: load_half(data, "test"), choices=map(", ".join, settings))
+        fit, validation = validation_split(len(train), seed=seed, y=labels)
+        held = train[validation], labels[validation]
+        trials = tasks_of((train[fit], labels[fit]), held, preset, seed)
+        rates, targets = {}, {}
+        for classifier, optimizer, space in settings:
+            tried = {
+                rate: train_classifier(
+                    trials[space], CLASSIFIERS[classifier], optimizer, rate, preset.epochs, seed
+                )
+                for rate in RATES[optimizer]
+            }
+            if space == RAW:
+                ends = [curve.accuracy[-1] for curve in tried.values()]
+                targets[classifier, optimizer] = _WITHIN * max(ends)
+            target = targets[classifier, optimizer]
+            rates[classifier, optimizer, space] = study.choose(
+                ", ".join((classifier, optimizer, space)), {f"{r:g}": r for r in tried},
+                lambda rate, tried=tried, target=target: delay(tried[rate], target),
+                unit=f"epochs to the target on {len(validation)} training images, or else all "
+                "epochs plus the points missing",
+            )  # fmt: skip
+        test = tuple(part[: preset.n_test] for part in study.test())
+        tasks = tasks_of((train, labels), test, preset, seed)
+        for (classifier, optimizer, space), rate in rates.items():
+            found = [
+                train_classifier(
+                    tasks[space], CLASSIFIERS[classifier], optimizer, rate, preset.epochs,
+                    seed + repeat,
+                )
+                for repeat in range(preset.draws)
+            ]  # fmt: skip
+            table.append(
+                {"data": data, "classifier": classifier, "optimizer": optimizer,
+                 "input": space, "rate": f"{rate:g}",
+                 **_measured(found, targets[classifier, optimizer])}
+            )  # fmt: skip
+            print(table[-1], file=sys.stderr, flush=True)
+            if optimizer == "SGD":
+                drawn.setdefault((data, classifier), {})[space] = found[0]
+        choices += [{**c, "choice": f"{data}, {c['choice']}"} for c in study.record]
     if output is not None:
         draw(drawn, output / "curves.png")
     return {
@@ -201,6 +224,7 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
         "unit": "accuracy in percent; the target is 95% of the final accuracy on raw pixels at "
         f"their best rate; means of {preset.draws} draws of weights and batches",
         "rows": table,
+        "choices": choices,
     }
 
 

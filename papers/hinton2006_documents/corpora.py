@@ -17,20 +17,30 @@ from narrows.data.readers.labels import label_matrix
 from narrows.errors import ResourceError
 from narrows.text import Analyzer, Vocabulary
 
-__all__ = ["CORPORA", "Corpus"]
+__all__ = ["CORPORA", "Corpus", "Half"]
+
+
+@dataclass(frozen=True)
+class Half:
+    """Counts of words and labels of documents, both CSR, (n, n_words) and (n, n_labels)."""
+
+    counts: Any
+    labels: Any
+
+    def __getitem__(self, rows: Any) -> Half:
+        return Half(self.counts[rows], self.labels[rows])
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """``train`` and ``test`` counts as CSR; labels of the test rows as CSR of ones; label names.
+    """The training half, a function that returns the test half, and a group for every label.
 
-    ``groups`` maps every label to a coarser one, which colors the maps.
+    The groups are coarser than the labels and color the maps. Words and labels are those of the
+    training half.
     """
 
-    train: Any
-    test: Any
-    test_labels: Any
-    label_names: list[str]
+    train: Half
+    load_test: Callable[[], Half]
     groups: list[str]
 
 
@@ -38,38 +48,46 @@ def arxiv() -> Corpus:
     """588,050 titles and abstracts in two halves: 2,000 stems, 176 categories in 38 groups."""
     folder = _folder("arxiv_abstracts")
     meta = json.loads((folder / "meta.json").read_text())
-    train, test = (
-        sp.csr_array(sp.load_npz(folder / f"counts_{half}.npz")) for half in ("train", "test")
-    )
-    with np.load(folder / "counts_test.npz") as arrays:
-        indices, indptr = arrays["label_indices"].astype(np.int32), arrays["label_indptr"]
     names = meta["label_names"]
-    labels = sp.csr_array(
-        (np.ones(len(indices), np.uint8), indices, indptr), shape=(test.shape[0], len(names))
-    )
     groups = meta["label_groups"]
     groups = [name.partition(".")[0] for name in names] if len(groups) != len(names) else groups
-    return Corpus(train, test, labels, names, list(groups))
+
+    def half(name: str) -> Half:
+        path = folder / f"counts_{name}.npz"
+        counts = sp.csr_array(sp.load_npz(path))
+        with np.load(path) as arrays:
+            indices, indptr = arrays["label_indices"].astype(np.int32), arrays["label_indptr"]
+        ones = np.ones(len(indices), np.uint8)
+        labels = sp.csr_array((ones, indices, indptr), shape=(counts.shape[0], len(names)))
+        return Half(counts, labels)
+
+    return Corpus(half("train"), lambda: half("test"), list(groups))
 
 
 def reuters() -> Corpus:
-    """Reuters-21578, ModApte: 7,770 and 3,019 stories, the 90 topics found in both halves."""
-    documents = [d for d in _lines("reuters21578") if d["split"] in ("train", "test")]
-    halves = [[d for d in documents if d["split"] == half] for half in ("train", "test")]
-    both = set.intersection(*({t for d in half for t in d["topics"]} for half in halves))
-    for half in halves:
-        for document in half:
-            document["labels"] = [t for t in document["topics"] if t in both]
-            document["text"] = f"{document['title']}\n{document['text']}"
-    return _counted(*([d for d in half if d["labels"]] for half in halves))
+    """Reuters-21578, ModApte: stories with a topic that the training half has."""
+
+    def half(split: str) -> list[dict[str, Any]]:
+        return [
+            {"text": f"{d['title']}\n{d['text']}", "labels": d["topics"]}
+            for d in _lines("reuters21578")
+            if d["split"] == split
+        ]
+
+    return _counted(half)
 
 
 def newsgroups() -> Corpus:
     """20 Newsgroups by date: 11,314 and 7,532 posts, with headers."""
-    documents = list(_lines("20newsgroups"))
-    for document in documents:
-        document["labels"] = [document["group"]]
-    return _counted(*([d for d in documents if d["split"] == half] for half in ("train", "test")))
+
+    def half(split: str) -> list[dict[str, Any]]:
+        return [
+            {"text": d["text"], "labels": [d["group"]]}
+            for d in _lines("20newsgroups")
+            if d["split"] == split
+        ]
+
+    return _counted(half)
 
 
 def rcv1() -> Corpus:
@@ -82,13 +100,11 @@ def rcv1() -> Corpus:
 
     data = fetch_rcv1(shuffle=True, random_state=0)
     rows = sp.csr_array(data.data)
-    commonest = np.sort(np.argsort(-rows.sum(axis=0))[:2000])
-    rows = rows[:, commonest]
     half = rows.shape[0] // 2
-    names = list(data.target_names)
-    return Corpus(
-        rows[:half], rows[half:], sp.csr_array(data.target[half:]), names, [n[:1] for n in names]
-    )
+    commonest = np.sort(np.argsort(-rows[:half].sum(axis=0))[:2000])
+    both = Half(rows[:, commonest], sp.csr_array(data.target))
+    groups = [name[:1] for name in data.target_names]
+    return Corpus(both[:half], lambda: both[half:], groups)
 
 
 def made() -> Corpus:
@@ -97,8 +113,9 @@ def made() -> Corpus:
     topics = rng.dirichlet(np.full(200, 0.1), size=8)
     of = rng.integers(8, size=2000)
     counts = np.stack([rng.multinomial(rng.integers(20, 80), topics[topic]) for topic in of])
-    labels, names = label_matrix([[f"topic {topic}"] for topic in of[1200:]])
-    return Corpus(sp.csr_array(counts[:1200]), sp.csr_array(counts[1200:]), labels, names, names)
+    labels, names = label_matrix([[f"topic {topic}"] for topic in of])
+    both = Half(sp.csr_array(counts), labels)
+    return Corpus(both[:1200], lambda: both[1200:], names)
 
 
 CORPORA: dict[str, Callable[[], Corpus]] = {
@@ -110,12 +127,23 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
 }
 
 
-def _counted(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> Corpus:
-    vocabulary, counts = Vocabulary.learn(
-        [d["text"] for d in train], Analyzer(stemmer="porter"), max_features=2000
-    )
-    labels, names = label_matrix([d["labels"] for d in test])
-    return Corpus(counts, vocabulary.count([d["text"] for d in test]), labels, names, names)
+def _counted(half: Callable[[str], list[dict[str, Any]]]) -> Corpus:
+    """Return a corpus of the training half's 2,000 commonest stems and of its labels."""
+    train = [d for d in half("train") if d["labels"]]
+    words = Analyzer(stemmer="porter")
+    vocabulary, counts = Vocabulary.learn([d["text"] for d in train], words, max_features=2000)
+    labels, names = label_matrix([d["labels"] for d in train])
+
+    def load_test() -> Half:
+        test = half("test")
+        for document in test:
+            document["labels"] = [label for label in document["labels"] if label in names]
+        test = [d for d in test if d["labels"]]
+        # the rows of the training half keep the columns in order
+        both, _ = label_matrix([d["labels"] for d in [*train, *test]])
+        return Half(vocabulary.count([d["text"] for d in test]), both[len(train) :])
+
+    return Corpus(Half(counts, labels), load_test, names)
 
 
 def _lines(name: str) -> list[dict[str, Any]]:

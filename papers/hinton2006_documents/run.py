@@ -1,5 +1,7 @@
 """Hinton and Salakhutdinov (2006): document codes of 10 numbers and maps of 2, compared with LSA.
 
+The net's settings, LSA's weighting, and how many neighbors smooth LSA's codes are chosen on a sixth
+of the training documents, before the test documents are read.
 Run as `narrows reproduce hinton2006-documents --preset fast|paper|best|...`, or on its own;
 `--help` lists all presets.
 """
@@ -8,20 +10,27 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corpora import CORPORA, Corpus
+from corpora import CORPORA, Corpus, Half
 
 from narrows import DocumentAutoencoder
-from narrows.applications.retrieval.baselines import WEIGHTINGS, lsa_codes, pca_codes, weighted
+from narrows.applications.retrieval.baselines import (
+    WEIGHTINGS,
+    lsa_codes,
+    pca_codes,
+    smoothed_codes,
+    weighted,
+)
 from narrows.applications.retrieval.metrics import (
     RetrievalResult,
     measure_retrieval,
     plane_accuracy,
 )
+from narrows.cli.choosing import Study, validation_split
 from narrows.cli.paper import columns, main
 from narrows.figures.maps import map_figure
 from narrows.figures.retrieval import retrieval_figure
@@ -32,115 +41,194 @@ EVERY = 10
 
 @dataclass(frozen=True)
 class Preset:
-    """Which documents to use, how many to train on (None: all), and the net's settings.
+    """Which documents to use, and candidates for the net, for LSA and for smoothing its codes.
 
-    ``weightings`` are tried for LSA; ``map_net`` changes the net with 2 numbers.
+    Candidate nets are compared after ``trial_epochs`` epochs.
     """
 
     corpus: str
-    net: dict[str, Any]
-    n_train: int | None = None
-    weightings: tuple[str, ...] = ("log_tfidf",)
-    map_net: dict[str, Any] = field(default_factory=dict)
+    epochs: int
+    trial_epochs: int
+    nets: dict[str, dict[str, Any]]
+    weightings: tuple[str, ...] = ("log_tfidf", "tfidf")
+    smoothing: tuple[int, ...] = (3, 10, 30)
+    batch_size: int | str = 512
 
 
-PAPER = {"scale": "proportions"}  # counts divided by their sum
-BEST = {"n_neighbors": 10, "batch_size": 512}
+_NEIGHBORS = {f"TF-IDF, {n} neighbors": {"n_neighbors": n} for n in (10, 20)}
+_ALONE = {"TF-IDF": {"n_neighbors": 0}}
+_PROPORTIONS = {"proportions": {"scale": "proportions", "n_neighbors": 0}}  # as in the paper
+_FEW = {**_NEIGHBORS, **_ALONE}
 
 PRESETS = {
-    "smoke": Preset("made", {"max_epochs": 2, "hidden": (32,)}),
-    "fast": Preset("arxiv", {"max_epochs": 6, "batch_size": 512}),
-    "paper": Preset("arxiv", {**PAPER, "max_epochs": 15, "batch_size": 512}),
-    "best": Preset("arxiv", {**BEST, "max_epochs": 12}, weightings=("log_tfidf", "tfidf")),
-    "weightings": Preset("arxiv", {"max_epochs": 1, "batch_size": 512}, weightings=WEIGHTINGS),
-    "reuters": Preset("reuters", {"n_neighbors": 10, "max_epochs": 40}, weightings=WEIGHTINGS),
-    "newsgroups": Preset(
-        "newsgroups", {"n_neighbors": 10, "max_epochs": 40}, weightings=WEIGHTINGS
+    "smoke": Preset(
+        "made", 2, 1,
+        {"one layer": {"hidden": (32,)}, "faster": {"hidden": (32,), "learning_rate": 5e-3}},
+        smoothing=(3, 10), batch_size="auto",
     ),
-    "rcv1": Preset("rcv1", {**BEST, "max_epochs": 12}),
-}
+    "fast": Preset("arxiv", 6, 1, {**_ALONE, **_PROPORTIONS}, smoothing=(3, 10)),
+    "paper": Preset(
+        "arxiv", 15, 3,
+        {**_PROPORTIONS, "rate 0.004": {**_PROPORTIONS["proportions"], "learning_rate": 4e-3}},
+    ),
+    "best": Preset(
+        "arxiv", 12, 4, {**_NEIGHBORS, **_ALONE, **_PROPORTIONS}, WEIGHTINGS, (1, 3, 10, 30, 100)
+    ),
+    "weightings": Preset("arxiv", 1, 1, {**_ALONE, **_PROPORTIONS}, WEIGHTINGS),
+    "reuters": Preset("reuters", 40, 40, _FEW, WEIGHTINGS, batch_size="auto"),
+    "newsgroups": Preset("newsgroups", 40, 40, _FEW, WEIGHTINGS, batch_size="auto"),
+    "rcv1": Preset("rcv1", 12, 4, {**_NEIGHBORS, **_ALONE}),
+}  # fmt: skip
 
 
-def net(preset: Preset, n_components: int, seed: int) -> DocumentAutoencoder:
-    changes = {**preset.net, **(preset.map_net if n_components == 2 else {})}
+@dataclass(frozen=True)
+class Chosen:
+    """The settings of the nets, the weighting of LSA and its smoothing, by the width of the code.
+
+    Nets have 10 and 2 numbers; LSA has 10, 50 and 2, of which 10 and 50 are smoothed.
+    """
+
+    nets: dict[int, dict[str, Any]]
+    weightings: dict[int, str]
+    smoothing: dict[int, int]
+
+
+def chosen(study: Study[Half], preset: Preset, train: Half, seed: int) -> Chosen:
+    """Choose everything on a sixth of the training documents, with their categories."""
+    fit, held_out = validation_split(train.counts.shape[0], seed=seed)
+    known, held = train[fit], train[held_out]
+
+    def imprecision(rows: Any) -> float:
+        return 1 - float(np.mean(precision(rows, held.labels).precision))
+
+    def wrong_on_map(rows: Any) -> float:
+        return 1 - plane_accuracy(rows, held.labels)
+
+    def net_codes(settings: dict[str, Any], width: int) -> np.ndarray:
+        model = net(preset, settings, width, preset.trial_epochs, seed).fit(known.counts)
+        return model.transform(held.counts)
+
+    def lsa(weighting: str, width: int) -> list[np.ndarray]:
+        return lsa_codes(
+            known.counts, held.counts, n_components=width, weighting=weighting, seed=seed
+        )
+
+    units = {10: "1 - mean precision", 2: "1 - accuracy of the nearest neighbor"}
+    errors = {10: imprecision, 50: imprecision, 2: wrong_on_map}
+    nets, weightings, smoothing = {}, {}, {}
+    for width in (10, 2):
+        nets[width] = study.choose(
+            f"net, {width} numbers", preset.nets,
+            lambda settings, width=width: errors[width](net_codes(settings, width)),
+            unit=f"{units[width]} of {len(held_out)} training documents, "
+            f"{preset.trial_epochs} epochs",
+        )  # fmt: skip
+    for width in (10, 50, 2):
+        weightings[width] = study.choose(
+            f"LSA's weighting, {width} numbers", {name: name for name in preset.weightings},
+            lambda name, width=width: errors[width](lsa(name, width)[1]),
+            unit=units.get(width, units[10]),
+        )  # fmt: skip
+    for width in (10, 50):
+        codes = lsa(weightings[width], width)
+        smoothing[width] = study.choose(
+            f"neighbors that smooth LSA, {width} numbers",
+            {str(k): k for k in preset.smoothing},
+            lambda k, codes=codes: imprecision(smoothed_codes(*codes, n_neighbors=k)[1]),
+            unit=units[10],
+        )
+    return Chosen(nets, weightings, smoothing)
+
+
+CHOICES = (
+    "net, 10 numbers", "net, 2 numbers",
+    *(f"LSA's weighting, {width} numbers" for width in (10, 50, 2)),
+    *(f"neighbors that smooth LSA, {width} numbers" for width in (10, 50)),
+)  # fmt: skip
+
+
+def net(
+    preset: Preset, settings: dict[str, Any], n_components: int, epochs: int, seed: int
+) -> DocumentAutoencoder:
     return DocumentAutoencoder(
-        n_components, validation_fraction=0.0, random_state=seed, verbose=2, **changes
+        n_components,
+        max_epochs=epochs,
+        batch_size=preset.batch_size,
+        validation_fraction=0.0,
+        random_state=seed,
+        **settings,
     )
 
 
-def fitted(preset: Preset, corpus: Corpus, n_components: int, seed: int) -> tuple[np.ndarray, int]:
-    """Return the codes of the test documents and the training time in seconds."""
-    started = time.perf_counter()
-    train = corpus.train[: preset.n_train]
-    model = net(preset, n_components, seed)
-    model.fit(train)
-    seconds = round(time.perf_counter() - started)
-    return model.transform(corpus.test), seconds
+def precision(rows: Any, labels: Any) -> RetrievalResult:
+    """Measure retrieval: every tenth document is a query against the other nine."""
+    query = np.arange(rows.shape[0]) % EVERY == 0
+    of_queries, of_base = np.flatnonzero(query), np.flatnonzero(~query)
+    return measure_retrieval(rows[of_queries], rows[of_base], labels[of_queries], labels[of_base])
 
 
 def retrieval(
-    preset: Preset, corpus: Corpus, seed: int
-) -> tuple[dict[str, RetrievalResult], dict[str, int]]:
-    """Measure every method: every tenth test document is a query against the other nine."""
-    query = np.arange(corpus.test.shape[0]) % EVERY == 0
-    labels = corpus.test_labels
-    of_queries, of_base = labels[np.flatnonzero(query)], labels[np.flatnonzero(~query)]
+    of: Chosen, codes: np.ndarray, train: Half, test: Half, seed: int
+) -> dict[str, RetrievalResult]:
+    """Measure every method on the test half; ``codes`` are the net's."""
     results: dict[str, RetrievalResult] = {}
 
     def measure(name: str, rows: Any) -> None:
-        results[name] = measure_retrieval(
-            rows[np.flatnonzero(query)], rows[np.flatnonzero(~query)], of_queries, of_base
-        )
-        print(name, [round(p, 4) for p in results[name].precision if p is not None],
-              file=sys.stderr, flush=True)  # fmt: skip
+        results[name] = precision(rows, test.labels)
+        print(name, [round(p, 4) for p in results[name].precision], file=sys.stderr, flush=True)
 
-    codes, seconds = fitted(preset, corpus, 10, seed)
     measure("autoencoder, 10", codes)
-    for weighting in preset.weightings:
-        lsa = lsa_codes(corpus.train, corpus.test, n_components=50, weighting=weighting, seed=seed)[
-            1
-        ]
-        measure(f"LSA of {weighting}, 10", lsa[:, :10])
-        measure(f"LSA of {weighting}, 50", lsa)
+    for width in (10, 50):
+        name = of.weightings[width]
+        lsa = lsa_codes(train.counts, test.counts, n_components=width, weighting=name, seed=seed)
+        measure(f"LSA of {name}, {width}", lsa[1])
+        k = of.smoothing[width]
+        measure(
+            f"LSA of {name}, {width}, smoothed over {k}", smoothed_codes(*lsa, n_neighbors=k)[1]
+        )
     for weighting in ("tfidf", "log_tfidf"):
-        measure(f"{weighting}, {corpus.test.shape[1]}",
-                weighted(corpus.train, corpus.test, weighting=weighting)[1])  # fmt: skip
-    return results, {"autoencoder, 10": seconds}
+        rows = weighted(train.counts, test.counts, weighting=weighting)[1]
+        measure(f"{weighting}, {rows.shape[1]}", rows)
+    return results
 
 
 def maps(
-    preset: Preset, corpus: Corpus, seed: int, output: Path | None
-) -> tuple[dict[str, float], int]:
+    weighting: str, codes: np.ndarray, corpus: Corpus, test: Half, seed: int, output: Path | None
+) -> dict[str, float]:
     """Return the nearest-neighbor accuracy of every map; draw them to ``output`` if given."""
-    codes, seconds = fitted(preset, corpus, 2, seed)
-    lsa = {
-        f"LSA of {weighting}": lsa_codes(
-            corpus.train, corpus.test, n_components=2, weighting=weighting, seed=seed
-        )[1]
-        for weighting in preset.weightings
+    train = corpus.train.counts
+    lsa = lsa_codes(train, test.counts, n_components=2, weighting=weighting, seed=seed)[1]
+    drawn = {
+        "autoencoder": codes,
+        "PCA of log(1 + count)": pca_codes(train, test.counts, seed=seed)[1],
+        f"LSA of {weighting}": lsa,
     }
-    pca = {"PCA of log(1 + count)": pca_codes(corpus.train, corpus.test, seed=seed)[1]}
-    drawn = {"autoencoder": codes, **pca, **lsa}
-    accuracies = {name: plane_accuracy(xy, corpus.test_labels) for name, xy in drawn.items()}
     if output is not None:
-        best = max(lsa, key=lambda name: accuracies[name])
-        shown = {"autoencoder": codes, **pca, best: lsa[best]}
-        first = corpus.test_labels.indices[corpus.test_labels.indptr[:-1].clip(
-            max=corpus.test_labels.nnz - 1)]  # fmt: skip
+        labels = test.labels
+        first = labels.indices[labels.indptr[:-1].clip(max=labels.nnz - 1)]
         classes = [corpus.groups[label] for label in first]
-        figure = map_figure(shown, corpus.test_labels, classes=classes)
-        save_figure(figure, output / "maps.png")
-    return accuracies, seconds
+        save_figure(map_figure(drawn, labels, classes=classes), output / "maps.png")
+    return {name: plane_accuracy(xy, test.labels) for name, xy in drawn.items()}
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     """Train nets with 10 and with 2 numbers on one half, and measure on the other."""
     preset = PRESETS[name]
     corpus = CORPORA[preset.corpus]()
-    results, seconds = retrieval(preset, corpus, seed)
+    study = Study(corpus.load_test, choices=CHOICES)
+    of = chosen(study, preset, corpus.train, seed)
+    models, seconds = {}, {}
+    for width in (10, 2):
+        started = time.perf_counter()
+        model = net(preset, of.nets[width], width, preset.epochs, seed)
+        models[width] = model.fit(corpus.train.counts)
+        seconds[f"autoencoder, {width}"] = round(time.perf_counter() - started)
+    test = study.test()
+    codes = {width: model.transform(test.counts) for width, model in models.items()}
+    results = retrieval(of, codes[10], corpus.train, test, seed)
     if output is not None:
         save_figure(retrieval_figure(results), output / "retrieval.png")
-    accuracies, map_seconds = maps(preset, corpus, seed, output)
+    accuracies = maps(of.weightings[2], codes[2], corpus, test, seed, output)
     rows = [
         {"retrieved": method, **dict(zip(map(str, result.cutoffs), result.precision, strict=True))}
         for method, result in results.items()
@@ -149,12 +237,13 @@ def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
     return {
         "preset": name,
         "seed": seed,
-        "n_train": corpus.train[: preset.n_train].shape[0],
+        "n_train": corpus.train.counts.shape[0],
         "n_queries": first.n_queries,
         "n_base": first.n_base,
         "rows": rows,
         "maps": accuracies,
-        "training_seconds": {**seconds, "autoencoder, 2": map_seconds},
+        "training_seconds": seconds,
+        "choices": study.record,
     }
 
 

@@ -2,7 +2,9 @@
 
 Digits with a quadrant hidden, and with half of the pixels missing; cat faces with a square of
 20 x 20 hidden. A net trained on hidden pixels fills them in by one pass, a plain one by projection
-and by optimizing its code. Run as `narrows reproduce inpainting --preset fast|best`, or on its own.
+and by optimizing its code. The net trained on hidden pixels, and the number of nearest rows to
+average, are chosen for each mask on a sixth of the training images. Run as
+`narrows reproduce inpainting --preset fast|best`, or on its own.
 """
 
 from __future__ import annotations
@@ -20,11 +22,16 @@ import torch
 from PIL import Image
 
 from narrows import Affine, Autoencoder, ConvolutionalAutoencoder, Missing, Patches, SquaredError
-from narrows.applications.filling.baseline_fills import fit_baselines, gaussian_fill
+from narrows.applications.filling.baseline_fills import (
+    fit_baselines,
+    gaussian_fill,
+    neighbors_fill,
+)
 from narrows.applications.filling.hidden import drawn_mask
+from narrows.cli.choosing import Study, validation_split
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
-from narrows.data.datasets import load_images, local_folder
+from narrows.data.datasets import load_half, local_folder
 from narrows.figures.inpainting import inpainting_figure
 from narrows.figures.saving import save_figure
 
@@ -41,19 +48,33 @@ class Preset:
     hidden: tuple[int, ...] = (1024, 512)
     width: int = 256
     channels: tuple[int, ...] = (32, 64, 96, 128)
+    trial_epochs: int = 2
+    """Epochs after which candidates are compared."""
+    n_candidates: int = 2
 
+
+NEIGHBORS = {f"{k} rows": k for k in (1, 3, 5, 10, 20, 50)}
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "augmented, visible pixels by a tenth": {"augment": True, "beta": 0.1},
+    "visible pixels by a tenth": {"augment": False, "beta": 0.1},
+    "augmented, all pixels alike": {"augment": True, "beta": 1.0},
+}
+"""Settings of the net trained on hidden pixels."""
+
+_VALIDATION = 2_000
+"""Most training images on which settings are compared."""
 
 PRESETS = {
     "smoke": Preset(1_000, 40, 2, hidden=(64,), width=32),
     "fast": Preset(20_000, 400, 5, 2_000),
-    "best": Preset(60_000, 2_000, 20, 8_000),
+    "best": Preset(60_000, 2_000, 20, 8_000, trial_epochs=8, n_candidates=3),
 }
 
-Build = Callable[[Preset, int, str], Any]
-"""From preset, seed and mask to an unfitted estimator."""
+Build = Callable[..., Any]
+"""From preset, epochs, seed, mask and settings to an unfitted estimator."""
 
 
-def plain(preset: Preset, seed: int, mask: str) -> Autoencoder:
+def plain(preset: Preset, epochs: int, seed: int) -> Autoencoder:
     """Return a net that never sees hidden pixels, for projection and code optimization."""
     return Autoencoder(
         30,
@@ -62,45 +83,49 @@ def plain(preset: Preset, seed: int, mask: str) -> Autoencoder:
         loss=SquaredError(link="logistic"),
         linear_start=False,
         learning_rate=5e-3,
-        max_epochs=preset.epochs,
+        max_epochs=epochs,
         batch_size=256,
         validation_fraction=0.0,
         random_state=seed,
     )
 
 
-def trained(preset: Preset, seed: int, mask: str) -> Autoencoder:
+def trained(
+    preset: Preset, epochs: int, seed: int, mask: str, *, augment: bool, beta: float
+) -> Autoencoder:
     """Return a net trained on hidden pixels, which fills them in by one pass."""
     kind, _, value = mask.partition(":")
     if kind == "missing":
-        corruption: Any = Missing(float(value), alpha=1.0, beta=0.1)
+        corruption: Any = Missing(float(value), alpha=1.0, beta=beta)
     else:
-        corruption = Patches(0.4, 0.6, alpha=1.0, beta=0.1)
+        corruption = Patches(0.4, 0.6, alpha=1.0, beta=beta)
     return Autoencoder(
         preset.width,
         hidden=preset.hidden,
-        corruption=corruption,
         loss=SquaredError(link="logistic"),
-        augmentation=Affine(until=0.7),
+        corruption=corruption,
+        augmentation=Affine(until=0.7) if augment else None,
         linear_start=False,
-        max_epochs=preset.epochs,
-        batch_size=256,
         learning_rate=2e-3,
+        max_epochs=epochs,
+        batch_size=256,
         validation_fraction=0.0,
         random_state=seed,
     )
 
 
-def convolutional(preset: Preset, seed: int, mask: str) -> ConvolutionalAutoencoder:
+def convolutional(
+    preset: Preset, epochs: int, seed: int, mask: str, *, augment: bool, beta: float
+) -> ConvolutionalAutoencoder:
     """Return a net for larger images, trained on hidden squares."""
     return ConvolutionalAutoencoder(
         preset.width,
         channels=preset.channels,
-        corruption=Patches(0.25, 0.4, alpha=1.0, beta=0.1),
         loss=SquaredError(link="logistic"),
-        augmentation=Affine(flip=0.5, until=0.7),
+        corruption=Patches(0.25, 0.4, alpha=1.0, beta=beta),
         linear_start=False,
-        max_epochs=preset.epochs,
+        augmentation=Affine(flip=0.5, until=0.7) if augment else None,
+        max_epochs=epochs,
         batch_size=32,
         learning_rate=1e-3,
         validation_fraction=0.0,
@@ -108,37 +133,34 @@ def convolutional(preset: Preset, seed: int, mask: str) -> ConvolutionalAutoenco
     )
 
 
-Nets = tuple[tuple[str, Build, tuple[str, ...]], ...]
-"""Name, builder and methods of each net."""
-
-_LAST = "net trained on hidden pixels"
-NETS: dict[str, Nets] = {
-    "digits": (("plain net", plain, ("projection", "code")), (_LAST, trained, ("pass",))),
-    "cats": (("plain net", plain, ("projection",)), (_LAST, convolutional, ("pass",))),
+_PLAIN, _LAST = "plain net", "net trained on hidden pixels"
+NETS: dict[str, tuple[Build, tuple[str, ...]]] = {
+    "digits": (trained, ("projection", "code")),
+    "cats": (convolutional, ("projection",)),
 }
+"""The net trained on hidden pixels, and the methods of the plain net, by data set."""
 
 
-def digits(preset: Preset) -> tuple[DenseSource, np.ndarray]:
-    train, _, test, _ = load_images("mnist")
-    return _images(train[: preset.n_train], (28, 28)), test[: preset.n_test]
+def digits(half: str) -> np.ndarray:
+    return load_half("mnist", half)[0]
 
 
-def cats(preset: Preset) -> tuple[DenseSource, np.ndarray] | None:
+def cats(half: str) -> np.ndarray | None:
     """Return the cat faces if they are available; they state no license."""
     folder = local_folder()
     path = None if folder is None else folder / "cat_faces" / "cats64.npz"
-    if not preset.n_cats or path is None or not path.is_file():
+    if path is None or not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as file:
         data, offsets, is_test = file["data"], file["offsets"], file["is_test"]
-    images = np.stack(
+    rows = np.flatnonzero(is_test == (half == "test"))
+    spans = zip(offsets[rows], offsets[rows + 1], strict=True)
+    return np.stack(
         [
             np.asarray(Image.open(io.BytesIO(data[a:b].tobytes())).convert("RGB")).reshape(-1)
-            for a, b in zip(offsets[:-1], offsets[1:], strict=True)
+            for a, b in spans
         ]
     )
-    train = images[~is_test][: preset.n_cats]
-    return _images(train, (64, 64, 3)), images[is_test][: preset.n_test]
 
 
 def _images(x: np.ndarray, shape: tuple[int, ...]) -> DenseSource:
@@ -147,74 +169,115 @@ def _images(x: np.ndarray, shape: tuple[int, ...]) -> DenseSource:
     return source
 
 
-def measured(
-    train: DenseSource,
-    test: np.ndarray,
-    mask: str,
-    nets: dict[str, tuple[Any, tuple[str, ...]]],
-    seed: int,
-) -> Iterator[dict[str, Any]]:
-    """Yield the squared error of every fill on hidden pixels, in units of [0, 1]."""
-    shape = train.image_shape
-    assert shape is not None
-    hidden = drawn_mask(mask, len(test), test.shape[1], shape, seed=seed)
-    x, where = torch.from_numpy(test / np.float32(255)), torch.from_numpy(hidden)
-    scaling = next(iter(nets.values()))[0].model_.scaling
-    baselines = fit_baselines(scaling, train, seed=seed)
-    fills: Iterator[tuple[str, Any]] = baselines.fills(torch.where(where, 0.0, x), where)
+Fitted = dict[str, tuple[Any, tuple[str, ...]]]
+"""Nets and their methods by name."""
 
-    def with_nets() -> Iterator[tuple[str, Any]]:
-        yield from fills
-        if test.shape[1] <= _WIDE:
-            yield "Gaussian, full covariance", gaussian_fill(x, where, baselines.rows)
-        for name, (net, methods) in nets.items():
-            for method in methods:
-                filled = net.inpaint(test, hidden, method=method, random_state=seed).reshape(
-                    test.shape
-                )
-                yield f"{name}, {method}", torch.from_numpy(filled / np.float32(255))
 
-    started = time.perf_counter()
-    for name, fill in with_nets():
-        each = (fill - x)[where].square()
-        row = {"mask": mask, "fill": name, "error": float(each.mean(dtype=torch.float64))}
-        row["seconds"] = round(time.perf_counter() - started, 1)
-        print(row, file=sys.stderr, flush=True)
-        yield row
-        started = time.perf_counter()
+def fills(
+    train: DenseSource, x: np.ndarray, hidden: np.ndarray, nets: Fitted, n_neighbors: int, seed: int
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield every fill of images x, by name, in units of [0, 1]."""
+    shares, where = torch.from_numpy(x / np.float32(255)), torch.from_numpy(hidden)
+    baselines = fit_baselines(nets[_LAST][0].model_.scaling, train, seed=seed)
+    shown = torch.where(where, 0.0, shares)
+    yield from baselines.fills(shown, where)
+    filled = neighbors_fill(shown, where, baselines.rows, k=n_neighbors)
+    yield f"mean of the nearest rows (k = {n_neighbors})", filled
+    if x.shape[1] <= _WIDE:
+        yield "Gaussian, full covariance", gaussian_fill(shown, where, baselines.rows)
+    for name, (net, methods) in nets.items():
+        for method in methods:
+            yield f"{name}, {method}", _filled(net, x, hidden, method, seed)
+
+
+def _filled(net: Any, x: np.ndarray, hidden: np.ndarray, method: str, seed: int) -> torch.Tensor:
+    filled = net.inpaint(x, hidden, method=method, random_state=seed).reshape(x.shape)
+    return torch.from_numpy(filled / np.float32(255))
+
+
+def error_of(fill: torch.Tensor, x: np.ndarray, hidden: np.ndarray) -> float:
+    """Return the mean squared error of hidden values."""
+    each = (fill - torch.from_numpy(x / np.float32(255)))[torch.from_numpy(hidden)].square()
+    return float(each.mean(dtype=torch.float64))
+
+
+def chosen(
+    study: Study[Any], data: str, masks: tuple[str, ...], rows: np.ndarray,
+    shape: tuple[int, ...], preset: Preset, seed: int,
+) -> dict[str, tuple[dict[str, Any], int]]:  # fmt: skip
+    """Return, for each mask, the settings of the trained net and the number of nearest rows."""
+    fit, validation = validation_split(len(rows), seed=seed)
+    held = rows[np.sort(np.random.default_rng(seed).permutation(validation)[:_VALIDATION])]
+    known = _images(rows[fit], shape)
+    near = torch.from_numpy(rows[fit] / np.float32(255))
+    unit = f"mean squared error of hidden values of {len(held)} training images"
+    found = {}
+    for mask in masks:
+        hidden = drawn_mask(mask, len(held), held.shape[1], shape, seed=seed + 1)
+
+        def net_error(settings: dict[str, Any], mask=mask, hidden=hidden) -> float:
+            net = NETS[data][0](preset, preset.trial_epochs, seed, mask, **settings).fit(known)
+            return error_of(_filled(net, held, hidden, "pass", seed), held, hidden)
+
+        def neighbor_error(k: int, hidden=hidden) -> float:
+            where = torch.from_numpy(hidden)
+            shown = torch.where(where, 0.0, torch.from_numpy(held / np.float32(255)))
+            return error_of(neighbors_fill(shown, where, near, k=k), held, hidden)
+
+        candidates = dict(list(CANDIDATES.items())[: preset.n_candidates])
+        trial = f"{unit}, {preset.trial_epochs} epochs"
+        settings = study.choose(f"net, {mask}", candidates, net_error, unit=trial)
+        found[mask] = (
+            settings, study.choose(f"nearest rows, {mask}", NEIGHBORS, neighbor_error, unit=unit)
+        )  # fmt: skip
+    return found
 
 
 def run(name: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Fit the nets for every data set and mask, and measure every fill."""
+    """Choose and fit the nets for every data set and mask, and measure every fill."""
     preset = PRESETS[name]
-    jobs: list[tuple[str, Any, tuple[str, ...]]] = [
-        ("digits", digits(preset), ("quadrant", "missing:0.5"))
+    jobs: list[tuple[str, np.ndarray, tuple[int, ...], Any, tuple[str, ...]]] = [
+        ("digits", digits("train")[: preset.n_train], (28, 28), digits, ("quadrant", "missing:0.5"))
     ]
-    faces = cats(preset)
+    faces = cats("train") if preset.n_cats else None
     if faces is not None:
-        jobs.append(("cats", faces, ("square:20",)))
+        jobs.append(("cats", faces[: preset.n_cats], (64, 64, 3), cats, ("square:20",)))
     rows: list[dict[str, Any]] = []
-    for data, (train, test), masks in jobs:
-        kept: dict[Any, Any] = {}  # one plain net serves all masks
-        for mask in masks:
-            nets = {}
-            for net_name, build, methods in NETS[data]:
-                key = net_name if build is plain else (net_name, mask)
-                if key not in kept:
-                    kept[key] = build(preset, seed, mask).fit(train)
-                nets[net_name] = kept[key], methods
-            found = list(measured(train, test, mask, nets, seed))
-            mean = found[0]["error"]
-            rows += [{"data": data, **row, "of mean fill": row["error"] / mean} for row in found]
+    choices: list[dict[str, Any]] = []
+    for data, images, shape, load, masks in jobs:
+        build, methods = NETS[data]
+        train = _images(images, shape)
+        study = Study(
+            lambda load=load: load("test")[: preset.n_test],
+            choices=[f"{what}, {mask}" for mask in masks for what in ("net", "nearest rows")],
+        )
+        settings = chosen(study, data, masks, images, shape, preset, seed)
+        unseeing = plain(preset, preset.epochs, seed).fit(train)  # one plain net serves all masks
+        for mask, (of_net, n_neighbors) in settings.items():
+            last = build(preset, preset.epochs, seed, mask, **of_net).fit(train)
+            nets: Fitted = {_PLAIN: (unseeing, methods), _LAST: (last, ("pass",))}
+            test = study.test()
+            hidden = drawn_mask(mask, len(test), test.shape[1], train.image_shape, seed=seed)
+            found: list[dict[str, Any]] = []
+            started = time.perf_counter()
+            for fill_name, fill in fills(train, test, hidden, nets, n_neighbors, seed):
+                row = {"data": data, "mask": mask, "fill": fill_name}
+                row["error"] = error_of(fill, test, hidden)
+                row["seconds"] = round(time.perf_counter() - started, 1)
+                print(row, file=sys.stderr, flush=True)
+                found.append(row)
+                started = time.perf_counter()
+            rows += [{**row, "of mean fill": row["error"] / found[0]["error"]} for row in found]
             if output is not None:
-                _draw(
-                    nets, train, test, mask, seed, output / f"{data}-{mask.replace(':', '-')}.png"
-                )
+                path = output / f"{data}-{mask.replace(':', '-')}.png"
+                _draw(nets, train, test, mask, seed, path)
+        choices += [{**c, "choice": f"{data}: {c['choice']}"} for c in study.record]
     return {
         "preset": name,
         "seed": seed,
         "unit": f"mean squared error of a hidden value in [0, 1]; {preset.n_test} test images",
         "rows": rows,
+        "choices": choices,
     }
 
 

@@ -2,7 +2,9 @@
 
 8 x 8 digits are encoded in 4 to 256 numbers by a plain net and by three regularized ones. The error
 on clean rows falls with capacity for all of them, while the plain net loses its ability to
-fill in hidden pixels. Run as `narrows reproduce overcomplete-copying`, or on its own.
+fill in hidden pixels. The strength of each regularization is chosen on a sixth of the training
+digits, by how much is filled in at the greatest width.
+Run as `narrows reproduce overcomplete-copying`, or on its own.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from narrows import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from narrows.cli.choosing import Study, validation_split
 from narrows.cli.paper import main
 from narrows.errors import CopyingWarning
 from narrows.figures.saving import save_figure
@@ -36,8 +39,16 @@ BATCH_SIZE = 32
 MEASURES = ("train", "test", "filled_in", "accuracy", "effective_rank")
 
 
-def nets(width: int, epochs: int, seed: int) -> dict[str, Autoencoder]:
-    """Return nets with one layer each way: sigmoid units in the contractive net, else relu."""
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "denoising": {f"masking {rate:g}": f"masking:{rate:g}" for rate in (0.25, 0.5, 0.1)},
+    "contractive": {f"weight {weight:g}": weight for weight in (1.0, 0.1, 10.0)},
+    "sparse": {f"weight {weight:g}": weight for weight in (1.0, 0.1, 10.0)},
+}
+"""Strengths of the regularization by net; smoke and fast compare the first two."""
+
+
+def made(name: str, strength: Any, width: int, epochs: int, seed: int) -> Autoencoder:
+    """Return a net with one layer each way: sigmoid units in the contractive net, else relu."""
     common: dict[str, Any] = {
         "max_epochs": epochs,
         "batch_size": BATCH_SIZE,
@@ -47,14 +58,32 @@ def nets(width: int, epochs: int, seed: int) -> dict[str, Autoencoder]:
         "linear_start": False,
         "learning_rate": 2e-3,
     }
-    return {
-        "plain": Autoencoder(width, code_activation="relu", **common),
-        "denoising": DenoisingAutoencoder(
-            width, corruption="masking:0.25", code_activation="relu", **common
-        ),
-        "contractive": ContractiveAutoencoder(width, weight=1.0, **common),
-        "sparse": SparseAutoencoder(width, sparsity="l1", weight=1.0, **common),
-    }
+    if name == "denoising":
+        return DenoisingAutoencoder(width, corruption=strength, code_activation="relu", **common)
+    if name == "contractive":
+        return ContractiveAutoencoder(width, weight=strength, **common)
+    if name == "sparse":
+        return SparseAutoencoder(width, sparsity="l1", weight=strength, **common)
+    return Autoencoder(width, code_activation="relu", **common)
+
+
+def chosen(study: Study[Any], x: np.ndarray, preset: str, seed: int) -> dict[str, Any]:
+    """Return each net's strength of regularization; the plain net has none."""
+    fit, validation = validation_split(len(x), seed=seed)
+    width, epochs = max(PRESETS[preset]["widths"]), PRESETS[preset]["max_epochs"]
+    strengths: dict[str, Any] = {"plain": None}
+    for name, candidates in CANDIDATES.items():
+
+        def error(strength: Any, name: str = name) -> float:
+            net = made(name, strength, width, epochs, seed).fit(x[fit])
+            return 1 - net.inspect(x[validation]).copying.filled_in
+
+        first = dict(list(candidates.items())[: None if preset == "best" else 2])
+        strengths[name] = study.choose(
+            name, first, error,
+            unit=f"1 - share filled in of {len(validation)} training digits, {width} numbers",
+        )  # fmt: skip
+    return strengths
 
 
 def measured(net: Autoencoder, data: dict[str, np.ndarray]) -> dict[str, float]:
@@ -75,20 +104,30 @@ def measured(net: Autoencoder, data: dict[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
-    """Measure every net at every width; draw them to ``output`` if given."""
-    started = time.perf_counter()
-    settings = PRESETS[preset]
+def half(seed: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return digits and classes of "train" (70%) or "test", stratified."""
     X, y = load_digits(return_X_y=True)
     train, test, train_y, test_y = train_test_split(
         X, y, test_size=0.3, random_state=seed, stratify=y
     )
-    data = {"train": train, "test": test, "train_y": train_y, "test_y": test_y}
+    return (train, train_y) if name == "train" else (test, test_y)
+
+
+def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
+    """Measure every net at every width; draw them to ``output`` if given."""
+    started = time.perf_counter()
+    settings = PRESETS[preset]
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CopyingWarning)  # copying is what this measures
+        train, train_y = half(seed, "train")
+        study = Study(lambda: half(seed, "test"), choices=CANDIDATES)
+        strengths = chosen(study, train, preset, seed)
+        test, test_y = study.test()
+        data = {"train": train, "test": test, "train_y": train_y, "test_y": test_y}
         for width in settings["widths"]:
-            for name, net in nets(width, settings["max_epochs"], seed).items():
+            for name, strength in strengths.items():
+                net = made(name, strength, width, settings["max_epochs"], seed)
                 rows.append({"net": name, "width": width, **measured(net, data)})
     table = {
         "preset": preset,
@@ -98,6 +137,7 @@ def run(preset: str, seed: int, output: Path | None) -> dict[str, Any]:
         "epochs": settings["max_epochs"],
         "threads": torch.get_num_threads(),
         "rows": rows,
+        "choices": study.record,
     }
     if output is not None:
         save_figure(figure(rows), output / "capacity.png")

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import rotate
 
-from narrows.data.datasets import load_images
+from narrows.data.datasets import load_half
 
 __all__ = ["PROBLEMS", "Labeled", "basic", "bg_rand", "convex", "rect", "rot"]
 
@@ -29,9 +29,11 @@ _SIDE = 28
 
 def basic(n: int, *, seed: int) -> Labeled:
     """Return the first n digits of MNIST's training and test images, in this order."""
-    train, train_labels, test, test_labels = load_images("mnist")
-    images = np.concatenate([train, test])[:n].reshape(-1, _SIDE * _SIDE)
-    return images, np.concatenate([train_labels, test_labels])[:n].astype(np.int64)
+    images, labels = load_half("mnist", "train")
+    if n > len(images):
+        more, more_labels = load_half("mnist", "test")
+        images, labels = np.concatenate([images, more]), np.concatenate([labels, more_labels])
+    return images[:n], labels[:n].astype(np.int64)
 
 
 def rot(n: int, *, seed: int) -> Labeled:

@@ -176,6 +176,10 @@ class RangeWarning(UserWarning):
     """Rows are far larger or smaller than the training rows; they may be in other units."""
 
 
+class WeightingWarning(UserWarning):
+    """Rows look weighted by document frequency already, and are not weighted again."""
+
+
 def first_names(names: list[str], shown: int = 5) -> str:
     """Return the first names, and the number of further names, as text."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""

@@ -12,7 +12,12 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from narrows import Autoencoder
-from narrows.applications.retrieval.baselines import comparable_rows, lsa_codes, weighted
+from narrows.applications.retrieval.baselines import (
+    comparable_rows,
+    lsa_codes,
+    smoothed_codes,
+    weighted,
+)
 from narrows.applications.retrieval.comparison import compare_retrieval
 from narrows.applications.retrieval.metrics import measure_retrieval
 from narrows.cli import run as cli
@@ -40,8 +45,13 @@ def compared(counts, topics):
     return compare_retrieval(codes, counts, topics, every=4, cutoffs=(1, 7, 63))
 
 
+def unsmoothed(compared) -> list[str]:
+    """Return the names of the methods without those averaged over neighbors."""
+    return [name for name in compared.results if "neighbors" not in name]
+
+
 def test_the_methods_are_the_code_lsa_of_two_widths_and_tfidf(compared):
-    assert list(compared.results) == ["this model (5)", "LSA (5)", "LSA (50)", "TF-IDF (60)"]
+    assert unsmoothed(compared) == ["this model (5)", "LSA (5)", "LSA (50)", "TF-IDF (60)"]
 
 
 def test_a_code_equal_to_the_class_has_precision_one(compared):
@@ -81,7 +91,31 @@ def test_the_table_counts_queries_without_a_relevant_row(counts):
 
 def test_an_lsa_too_wide_for_the_rows_is_left_out(counts, topics):
     compared = compare_retrieval(np.eye(5)[topics], counts[:, :40], topics)
-    assert list(compared.results) == ["this model (5)", "LSA (5)", "TF-IDF (40)"]
+    assert unsmoothed(compared) == ["this model (5)", "LSA (5)", "TF-IDF (40)"]
+
+
+def test_the_footer_names_only_the_methods_in_the_table(counts, topics):
+    compared = compare_retrieval(np.eye(5)[topics], counts[:, :5], topics)
+    assert list(compared.results) == ["this model (5)", "TF-IDF (5)"]
+    assert "LSA" not in compared.table()
+    assert "TF-IDF, of log(1 + count), was fitted on those 360 others" in compared.table()
+
+
+def test_lsa_is_averaged_over_the_neighbors_that_suit_rows_of_the_base(compared, counts, topics):
+    """The number is chosen on the base: other labels of the queries do not change it."""
+    smoothed = [name for name in compared.results if "neighbors" in name]
+    assert smoothed == ["LSA (5), 3 neighbors", "LSA (50), 10 neighbors"]
+    query = np.zeros(400, dtype=bool)
+    query[np.random.default_rng(0).choice(400, 100, replace=False)] = True
+    wrong = np.where(query, np.random.default_rng(2).permutation(topics), topics)
+    again = compare_retrieval(np.eye(5)[topics], counts, wrong, every=4, cutoffs=(1, 7, 63))
+    assert list(again.results) == list(compared.results)
+    base, queries = lsa_codes(counts[~query], counts[query], n_components=50)
+    codes = smoothed_codes(base, queries, n_neighbors=10)
+    expected = measure_retrieval(
+        codes[1], codes[0], topics[query], topics[~query], cutoffs=(1, 7, 63)
+    )
+    assert compared.results["LSA (50), 10 neighbors"] == expected
 
 
 def test_rows_other_than_counts_are_compared_with_pca_and_raw_rows(topics, rng):
@@ -237,7 +271,8 @@ def test_evaluate_prints_the_comparison_as_json(files, capsys, topics, counts):
     assert run(files, *labels) == 0
     values = json.loads(capsys.readouterr().out)
     methods = values["retrieval"]["methods"]
-    assert list(methods) == ["this model (3)", "LSA (3)", "LSA (50)", "TF-IDF (60)"]
+    unsmoothed = [name for name in methods if "neighbors" not in name]
+    assert unsmoothed == ["this model (3)", "LSA (3)", "LSA (50)", "TF-IDF (60)"]
     assert methods["LSA (3)"]["n_queries"] == 100 and values["squared_error"] > 0
 
 

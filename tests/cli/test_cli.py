@@ -50,8 +50,8 @@ def test_flat_rows_are_images_of_the_shape_that_is_given(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("given", "meant"),
-    [("impute", "'inpaint' (Fill in hidden parts"), ("inpant", "'inpaint' (Fill in hidden parts"),
-     ("imputing", "'inpaint' ("), ("train", "'fit' ("), ("evalute", "'evaluate' ("),
+    [("imput", "'impute' (Fill in the missing"), ("inpant", "'inpaint' (Fill in hidden parts"),
+     ("imputing", "'impute' ("), ("train", "'fit' ("), ("evalute", "'evaluate' ("),
      ("datasets fecth", "'fetch' (")],
 )  # fmt: skip
 def test_an_unknown_command_gets_a_suggestion(given, meant, capsys):

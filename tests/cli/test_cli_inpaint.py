@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import papers
 from narrows import Autoencoder
 from narrows.cli import run as cli
 from narrows.data import DenseSource
@@ -130,15 +129,6 @@ def test_a_mask_that_hides_nothing_measures_nothing(mask, files, tmp_path, capsy
     assert inpaint(files, "--mask", mask, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["n_hidden"] == 0 and found["errors"] == {"autoencoder": None}
-
-
-def test_the_experiment_has_every_fill_for_both_masks(data_folder, tmp_path):
-    rows = papers.table("inpainting", tmp_path)["rows"]
-    assert {row["mask"] for row in rows} == {"quadrant", "missing:0.5"}
-    fills = [row["fill"] for row in rows if row["mask"] == "quadrant"]
-    assert fills[0] == "mean" and len(set(fills)) == 8
-    assert rows[0]["of mean fill"] == 1 and all(0 < row["error"] < 0.2 for row in rows)
-    assert (tmp_path / "digits-quadrant.png").is_file()
 
 
 def test_csv_files_hold_the_digits_of_float32_and_no_more(tmp_path):

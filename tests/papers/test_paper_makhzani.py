@@ -13,7 +13,8 @@ def table(data_folder, tmp_path_factory) -> dict:
 
 
 def test_codes_are_compared_with_pixels(table):
-    pixels, codes = table["sparse"]
+    pixels, codes, narrower = table["sparse"]
+    assert narrower["k"] == 10 and codes["chosen"] + narrower["chosen"] == 1
     assert pixels["k"] is None and 0 < pixels["error"] < 0.5
     assert codes["k"] == 25 and 0 < codes["error"] < 0.9
     assert 0 < codes["l0"] <= 25 and codes["normalized_error"] > 0

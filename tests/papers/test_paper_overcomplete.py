@@ -20,7 +20,11 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_every_net_is_measured_at_every_width(folder):
-    rows = json.loads((folder / "table.json").read_text())["rows"]
+    table = json.loads((folder / "table.json").read_text())
+    assert [choice["choice"] for choice in table["choices"]] == [
+        "denoising", "contractive", "sparse",
+    ]  # fmt: skip
+    rows = table["rows"]
     found = {(row["net"], row["width"]) for row in rows}
     names = ("plain", "denoising", "contractive", "sparse")
     assert found == {(name, width) for name in names for width in (8, 64)}

@@ -25,6 +25,7 @@ from narrows.cli.export import export
 from narrows.cli.fit import fit
 from narrows.cli.generate import generate
 from narrows.cli.head import head
+from narrows.cli.impute import impute
 from narrows.cli.index import index
 from narrows.cli.inpaint import inpaint
 from narrows.cli.inspect import inspect
@@ -55,7 +56,7 @@ def narrows(debug: bool) -> None:
 
 
 for _command in (
-    demo, fit, encode, decode, reconstruct, denoise, inpaint, generate, detector, anomalies,
+    demo, fit, encode, decode, reconstruct, denoise, inpaint, impute, generate, detector, anomalies,
     evaluate, inspect, index, search, head, predict, match, segment, export, datasets, reproduce,
 ):  # fmt: skip
     narrows.add_command(_command)

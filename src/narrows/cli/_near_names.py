@@ -20,7 +20,7 @@ ALIASES = {
     "embed": "encode",
     "eval": "evaluate",
     "fill": "inpaint",
-    "impute": "inpaint",
+    "imputing": "impute",
     "info": "inspect",
     "outliers": "anomalies",
     "query": "search",

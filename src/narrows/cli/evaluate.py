@@ -96,12 +96,17 @@ def evaluate(
     LSA at the code's size and at 50 numbers, and TF-IDF rows; for other data, PCA at these sizes,
     and the rows as the model scales them. Bits are compared by Hamming distance, everything else
     by cosine.
+
+    For texts and counts, retrieval is also measured without labels: the words of each document are
+    split at random in two halves, and the code of each half is to find the other one, beside LSA of
+    the same size and TF-IDF. Of the rows of the fit, only those held out are measured.
     """
     _check_options(options, model, data, *filter(None, [options.labels]))
     retrieval, figure, map_figure = options.retrieval, options.figure, options.map_figure
     from torch import Generator
 
     from narrows.applications.coding.likelihood import measure_likelihood
+    from narrows.applications.retrieval.half_comparison import compare_halves_of
     from narrows.encoders import GaussianEncoder
     from narrows.estimators.inputs import query_rows
 
@@ -117,6 +122,7 @@ def evaluate(
             generator=Generator(fitted.device).manual_seed(seed),
         )
     evaluation = estimator.evaluate(source)
+    halves = compare_halves_of(fitted, source)
     comparison, accuracies = None, None
     if retrieval or map_figure is not None:
         of_rows, names = labels_or_matrix(opened, options.labels, source.n_rows)
@@ -130,6 +136,8 @@ def evaluate(
         more: dict[str, object] = {}
         if likelihood is not None:
             more["likelihood"] = likelihood.as_dict()
+        if halves is not None:
+            more["halves"] = halves.as_dict()
         if comparison is not None:
             more["retrieval"] = comparison.as_dict()
         if accuracies is not None:
@@ -144,6 +152,8 @@ def evaluate(
         click.echo(likelihood.line())
     elif isinstance(fitted.objective.encoder, GaussianEncoder):
         click.echo("Add --samples 500 to measure the negative log-likelihood.")
+    if halves is not None:
+        click.echo(f"\n{halves.table()}")
     if comparison is not None:
         click.echo(f"\n{comparison.table()}")
     if figure is not None:

@@ -105,7 +105,8 @@ def fit(
     named columns are not features.
 
     The errors printed at the end are those of the held-out rows (--validation-fraction); if no
-    rows were held out, those of the training rows, and the output says so.
+    rows were held out, those of the training rows, and the output says so. For texts and counts,
+    halves of these documents also search for each other by code, by LSA and by TF-IDF.
 
     Checkpoints are kept in OUTPUT.checkpoints until the model is written; each can be opened as
     a model. Ctrl-C and SIGTERM save one and stop, and --resume continues from it with the same
@@ -114,7 +115,11 @@ def fit(
     Defaults in brackets are those of Autoencoder. Other variants have the defaults of their own
     estimators; see `python -c "import narrows; help(narrows.SparseAutoencoder)"`.
     """
-    from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation
+    from narrows.estimators.autoencoders.fit import (
+        fit_autoencoder,
+        held_out_evaluation,
+        held_out_halves,
+    )
     from narrows.estimators.held_out import HeldOut
     from narrows.writers.tables import check_writable
 
@@ -141,12 +146,16 @@ def fit(
     if run.exit_code:
         return run.exit_code
     evaluation = held_out_evaluation(fitted)
+    halves = held_out_halves(fitted)
     if as_json:
+        more = {} if halves is None else {"halves": halves.as_dict()}
         record = {k: v for k, v in estimator.model_.record.items() if k != "epochs"}
         record["seed"] = seed_given(estimator)
-        print_json({"model": str(output), **evaluation.as_dict(), "training": record})
+        print_json({"model": str(output), **evaluation.as_dict(), **more, "training": record})
     else:
         click.echo(evaluation.table())
+        if halves is not None:
+            click.echo(f"\n{halves.table()}")
         click.echo(f"model: {output}")
     return 0
 

@@ -22,6 +22,9 @@ __all__ = ["index"]
 
 _SNIPPET = 200
 
+_MEASURED = 20_000
+"""More rows are not measured, because that takes a second pass over them."""
+
 _WORTH_SAYING = 0.005
 """A smaller share of unknown words is 0%."""
 
@@ -154,6 +157,7 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
             f"and are left out; the first is {one_line(names[empty[0]], 40)!r}.",
             err=True,
         )
+    _advise(model, source)
     if source.unknown_shares is not None:
         shares = source.unknown_shares
         kept = shares[shares < 1]
@@ -165,6 +169,17 @@ def _encode_into(rows: Index, fitted: Any, data: str) -> dict[str, Any]:
                 err=True,
             )
     return added
+
+
+def _advise(model: Any, source: Any) -> None:
+    """Say where LSA or TF-IDF find halves of these documents better than the model's codes."""
+    from narrows.applications.retrieval.half_comparison import compare_halves_of
+
+    if source.n_rows > _MEASURED:
+        return
+    halves = compare_halves_of(model, source)
+    for sentence in halves.advice() if halves is not None else []:
+        click.echo(sentence, err=True)
 
 
 def _change(output: Path, options: _IndexOptions, as_json: bool) -> None:

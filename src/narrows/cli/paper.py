@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from narrows.cli.choosing import choice_lines
 from narrows.errors import NarrowsError, ResourceError, did_you_mean
 
 __all__ = ["columns", "main"]
@@ -29,7 +30,9 @@ def main(
     """Run an experiment with the options ``--preset``, ``--seed``, ``--output`` and ``--json``.
 
     ``run`` takes preset, seed and folder (None without ``--output``, else it exists) and returns
-    the table, which is printed by ``show`` or as JSON, and written to ``table.json``.
+    the table, which is printed by ``show`` or as JSON, and written to ``table.json``. The table's
+    "choices" are those of a ``Study``. ``--record`` also writes the table to
+    ``results/PRESET.json`` beside the script, where the tests compare it with ``expected.toml``.
     """
     parser = argparse.ArgumentParser(description=description)
     known = list(presets)
@@ -38,6 +41,8 @@ def main(
     parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--output", "-o", type=Path)
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--record", action="store_true",
+                        help="write the table to results/PRESET.json of the paper")  # fmt: skip
     arguments = parser.parse_args()
     output: Path | None = arguments.output
     try:
@@ -45,9 +50,13 @@ def main(
             output.mkdir(parents=True, exist_ok=True)
         table = run(arguments.preset, arguments.seed, output)
         # print before writing, so that a full disk does not lose hours of work
-        print(json.dumps(table) if arguments.json else show(table), flush=True)
+        print(json.dumps(table) if arguments.json else _shown(table, show), flush=True)
         if output is not None:
             (output / "table.json").write_text(json.dumps(table, indent=2) + "\n")
+        if arguments.record:
+            recorded = Path(sys.argv[0]).resolve().parent / "results" / f"{arguments.preset}.json"
+            recorded.parent.mkdir(exist_ok=True)
+            recorded.write_text(json.dumps(table, indent=2) + "\n")
     except NarrowsError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -59,6 +68,14 @@ def main(
         sys.exit(130)
     if output is not None:
         print(f"results: {output}", file=sys.stderr)
+
+
+def _shown(table: Table, show: Callable[[Table], str]) -> str:
+    """Return the table as text, with the settings that were chosen."""
+    if not table.get("choices"):
+        return show(table)
+    heading = "chosen on rows split from the training half, before the test half was read:"
+    return "\n".join([show(table), "", heading, *choice_lines(table["choices"])])
 
 
 def _preset(name: str, known: list[str]) -> str:

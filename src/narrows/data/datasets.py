@@ -14,7 +14,7 @@ import numpy as np
 
 from narrows.errors import InvalidData, ResourceError, UsageError, unknown_name
 
-__all__ = ["DATASETS", "Dataset", "File", "fetch", "load_images", "local_folder"]
+__all__ = ["DATASETS", "Dataset", "File", "fetch", "load_half", "load_images", "local_folder"]
 
 
 @dataclass(frozen=True)
@@ -178,13 +178,17 @@ def load_images(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
 
     Images have shape (n, height * width), labels (n,).
     """
+    return *load_half(name, "train"), *load_half(name, "test")
+
+
+def load_half(name: str, half: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (n, height * width) and labels (n,) of "train" or "test", as bytes.
+
+    The files of the other half are verified but not read.
+    """
     from narrows.data.readers.idx import read_idx_array
 
     files = fetch(name)
-    images, labels, test_images, test_labels = (read_idx_array(files[file]) for file in _IDX)
-    return (
-        images.reshape(len(images), -1),
-        labels,
-        test_images.reshape(len(test_images), -1),
-        test_labels,
-    )
+    names = _IDX[:2] if half == "train" else _IDX[2:]
+    images, labels = (read_idx_array(files[file]) for file in names)
+    return images.reshape(len(images), -1), labels

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from narrows.core.sparse import Rows, SparseRows, dense_rows, stored_values
 from narrows.data.source import Source
 from narrows.data.statistics import TINY, Statistics
-from narrows.errors import InvalidData, LostColumnsWarning, first_names, warn
+from narrows.data.tfidf import is_tfidf
+from narrows.errors import InvalidData, LostColumnsWarning, WeightingWarning, first_names, warn
 
 __all__ = [
     "SCALES",
@@ -24,6 +25,9 @@ __all__ = [
 
 _FAR = 1000
 """A mean beyond this many standard deviations is far from 0."""
+
+_SAMPLED = 1000
+"""Rows that are looked at to notice tf-idf."""
 
 SHARES = ("proportions", "tfidf")
 """Scales whose rows add up to 1."""
@@ -169,6 +173,8 @@ def fit_scaling(
 ) -> Scaling:
     """Return the scaling of a kind, fitted to the training rows.
 
+    Rows that are tf-idf already get no weights of "tfidf" again, but a warning.
+
     If the loss is ``bounded``, it accepts only values in [0, 1]. The range of "unit" is then that
     of all rows, because held-out rows outside of it would be refused.
     """
@@ -193,6 +199,9 @@ def _fitted(
     if kind in ("none", "proportions"):
         return Scaling(kind)
     if kind == "tfidf":
+        if is_tfidf(source.sample(_SAMPLED, generator=Generator().manual_seed(0))):
+            _warn_of_tfidf(source)
+            return Scaling(kind, scale=torch.ones(source.n_features))
         idf = 1 + ((1 + statistics.n_rows) / (1 + statistics.support)).log()
         return Scaling(kind, scale=(1 / idf).float())
     shift = None if source.sparse else statistics.mean.to(dtype)
@@ -205,6 +214,15 @@ def _fitted(
         size = statistics.mean.abs()
         scale = torch.where(size > _FAR * deviation, size, scale)
     return Scaling(kind, shift, _as_small(scale))
+
+
+def _warn_of_tfidf(source: Source) -> None:
+    warn(
+        f"{source.origin}: the rows look like tf-idf already (no whole numbers, every row of "
+        "length 1), so scale='tfidf' does not weight them by document frequency again; give "
+        "counts, or fit with scale='proportions' (--scale proportions).",
+        WeightingWarning,
+    )
 
 
 def _as_small(scale: Tensor) -> Tensor:

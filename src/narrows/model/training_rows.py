@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -13,7 +15,13 @@ from narrows.model.baseline import sample_size
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
 
-__all__ = ["contains_calibration", "held_out_among", "warn_of_calibration", "was_fitted_to"]
+__all__ = [
+    "contains_calibration",
+    "held_out_among",
+    "held_out_mask",
+    "warn_of_calibration",
+    "was_fitted_to",
+]
 
 _ROUNDING = 1e-5
 _CLOSE = 0.01
@@ -42,6 +50,37 @@ def held_out_among(model: Model, errors: np.ndarray) -> int | None:
     if calibration is None or len(errors) != (record.get("n_rows") or 0) + n_held_out:
         return None
     return n_held_out if contains_calibration(errors, calibration.cpu().numpy()) else None
+
+
+def held_out_mask(
+    model: Model, source: Source, errors_of: Callable[[], np.ndarray]
+) -> np.ndarray | None:
+    """Return which rows were held out, bool (n_rows,), or None if these are not the fit rows.
+
+    ``errors_of`` returns the errors (n_rows,) of the rows; it is called if their number matches.
+    If only a sample of the held-out errors was kept, only the rows of the sample are marked.
+    """
+    record, calibration = model.record, model.calibration
+    n_fit = (record.get("n_rows") or 0) + (record.get("n_validation_rows") or 0)
+    if calibration is None or source.n_rows != n_fit:
+        return None
+    found = errors_of()
+    if held_out_among(model, found) is None:
+        return None
+    order = np.argsort(found, kind="stable")
+    ordered, wanted = found[order], np.sort(calibration.cpu().numpy())
+    mask, free = np.zeros(len(found), dtype=bool), 0
+    for error in wanted:
+        # the nearest row that is not taken yet: rows with the same words have the same error
+        above = int(np.searchsorted(ordered, error))
+        place = min(
+            (p for p in (above - 1, above) if free <= p < len(ordered)),
+            key=lambda p: abs(ordered[p] - error),
+            default=free,
+        )
+        free = min(place + 1, len(ordered) - 1)
+        mask[order[place]] = True
+    return mask
 
 
 def contains_calibration(found: np.ndarray, calibration: np.ndarray) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from narrows.data.csr import checked_csr
 from narrows.errors import InvalidData
 
-__all__ = ["Ranked", "distance_of", "ranked", "unit_rows"]
+__all__ = ["Ranked", "distance_of", "ranked", "scorer_of", "unit_rows"]
 
 _TILE = 16384
 _SCORES = 1 << 24

@@ -240,22 +240,25 @@ class Lines:
 
 
 @contextmanager
-def replacing_table(path: Path) -> Iterator[Lines]:
+def replacing_table(path: Path, separator: str | None = None) -> Iterator[Lines]:
     """Open a new table that replaces ``path`` when the block ends without an error.
+
+    The separator is that of the suffix by default.
 
     Raises
     ------
     ResourceError
         As in ``replacing``.
     """
+    separator = separator or SEPARATORS[kind_of(path)]
     with replacing(path) as file:
         if not is_gzipped(path):
-            yield Lines(file, SEPARATORS[kind_of(path)])
+            yield Lines(file, separator)
             return
         # without name and time: equal tables have equal bytes
         with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
             binary: Any = compressed
-            yield Lines(binary, SEPARATORS[kind_of(path)])
+            yield Lines(binary, separator)
 
 
 def _write_numbers(file: IO[bytes], block: np.ndarray, separator: str) -> None:

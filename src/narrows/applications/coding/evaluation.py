@@ -99,6 +99,11 @@ class Evaluation:
             )
         if self.comparable and 0 < self.variance < self.squared_error:
             lines.append("These reconstructions are worse than the mean of the rows.")
+        elif 0 < self.variance < self.squared_error:
+            lines.append(
+                "Explained is below 0 because the mean of these rows has a smaller squared error: "
+                "the net was trained to lower another loss, or to keep it low through bits."
+            )
         by_baseline = None if self.baseline_copies else self.baseline_squared_error
         # the baseline is exact, too, if the rows have fewer dimensions than the code
         worse = by_baseline is not None and (
@@ -111,8 +116,8 @@ class Evaluation:
             )
         elif worse:
             lines.append(
-                "Reconstruction error does not measure this code; it is meant for search: see "
-                "evaluate --retrieval."
+                "Reconstruction error does not measure this code; it is meant for search: see how "
+                "many halves of documents it finds, or evaluate --retrieval with labels."
             )
         if self.error_unit != self.squared_unit:
             lines.append(f"loss: {self.error:.6g} {self.error_unit}")

@@ -10,13 +10,17 @@ import scipy.sparse as sp
 import torch
 
 from narrows.core.checks import check_number
+from narrows.core.sparse import SparseRows
 from narrows.data.array_sources import joined, rows_in_memory
 from narrows.data.csr import checked_csr
 from narrows.data.source import Source
+from narrows.data.tfidf import is_tfidf
 from narrows.errors import InvalidData, UsageError, unknown_name
 from narrows.model.baseline import fill_with_means
 from narrows.model.coding import scaled_batches
 from narrows.model.model import Model
+from narrows.neighbors.nearest import nearest_rows
+from narrows.neighbors.ranking import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -29,6 +33,7 @@ __all__ = [
     "lsa_codes",
     "pca_codes",
     "principal_components",
+    "smoothed_codes",
     "weighted",
 ]
 
@@ -63,10 +68,13 @@ def baselines_of_counts(
         baselines = {f"LSA ({w})": (of_base[:, :w], of_queries[:, :w]) for w in widths}
     base_rows, query_rows = weighted(base, queries, weighting="log_tfidf")
     baselines[f"TF-IDF ({base.shape[1]})"] = base_rows, query_rows
-    return baselines, (
-        f"LSA (weighting {weighting}) and TF-IDF, of log(1 + count), were fitted on those "
-        f"{base.shape[0]} others"
-    )
+    lsa, were = (f"LSA (weighting {weighting}) and ", "were") if widths else ("", "was")
+    if already_tfidf(base):
+        rows = "of rows that are tf-idf already and were not weighted again"
+        lsa = "LSA and " if widths else ""
+    else:
+        rows = "of log(1 + count)"
+    return baselines, f"{lsa}TF-IDF, {rows}, {were} fitted on those {base.shape[0]} others"
 
 
 def baselines_of_rows(
@@ -93,7 +101,8 @@ def weighted(train: ArrayLike, *others: ArrayLike, weighting: str) -> list[Any]:
     "log" is log(1 + count). "proportions" is the count over the total of the row. "tfidf" is the
     count times 1 + log((1 + n) / (1 + document frequency)), with n and the frequencies of the
     training rows, and with rows scaled to length 1; "log_tfidf" is the same of log(1 + count).
-    Rows of zeros stay zeros.
+    Rows of zeros stay zeros. If the training rows look like tf-idf already (see ``is_tfidf``),
+    neither of the two weights rows again.
 
     Raises
     ------
@@ -113,6 +122,8 @@ def weighted(train: ArrayLike, *others: ArrayLike, weighting: str) -> list[Any]:
         from sklearn.preprocessing import normalize
 
         return [normalize(rows, norm="l1") for rows in counts]
+    if already_tfidf(counts[0]):
+        return counts
     from sklearn.feature_extraction.text import TfidfTransformer
 
     if weighting == "log_tfidf":
@@ -175,6 +186,44 @@ def lsa_codes(
     return [svd.transform(part).astype(np.float32, copy=False) for part in rows]
 
 
+def smoothed_codes(base: np.ndarray, *others: np.ndarray, n_neighbors: int) -> list[np.ndarray]:
+    """Return codes averaged with those of their nearest rows of the base, by cosine.
+
+    Neighbors blur the differences between single documents and bring out what a topic shares: that
+    helps to find rows of the same label, and harms the search for one document.
+
+    Parameters
+    ----------
+    base, *others : ndarray, (n, width)
+        Codes; no row of the base is its own neighbor.
+    n_neighbors : int
+        Less than the number of rows of the base. All of them and the row itself count alike, with
+        codes of length 1.
+
+    Returns
+    -------
+    codes : list of ndarray, (n, width) float32
+        Of the base, then of the others.
+
+    Examples
+    --------
+    >>> smoothed_codes(np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 1.0]]), n_neighbors=1)[0]
+    array([[1. , 0. ],
+           [1. , 0. ],
+           [0.5, 0.5]], dtype=float32)
+    """
+    check_number("n_neighbors", n_neighbors, low=0, high=len(base) - 1, integer=True)
+    parts = [unit_rows(part) for part in (base, *others)]
+    if n_neighbors == 0:
+        return parts
+    near = [nearest_rows(parts[0], n_neighbors)]
+    near += [nearest_rows(parts[0], n_neighbors, queries=part) for part in parts[1:]]
+    return [
+        (part + parts[0][rows].sum(axis=1)) / (1 + n_neighbors)
+        for part, rows in zip(parts, near, strict=True)
+    ]
+
+
 def pca_codes(
     train: ArrayLike, *others: ArrayLike, n_components: int = 2, seed: int = 0
 ) -> list[np.ndarray]:
@@ -204,6 +253,13 @@ def principal_components(
     solver = "arpack" if sp.issparse(train) else "auto"
     pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(train)
     return [pca.transform(part).astype(np.float32, copy=False) for part in (train, *others)]
+
+
+def already_tfidf(rows: Any) -> bool:
+    """Return whether rows, dense or sparse, look like tf-idf (see ``is_tfidf``)."""
+    matrix: Any = sp.csr_array(rows).astype(np.float32)
+    parts = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
+    return is_tfidf(SparseRows(*parts, n_features=matrix.shape[1]))
 
 
 def _check_components(n_components: int, rows: Any) -> None:

@@ -10,7 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from narrows.applications.printing import shown_as_table
-from narrows.applications.retrieval.baselines import baselines_of_counts, baselines_of_rows
+from narrows.applications.retrieval.baselines import (
+    baselines_of_counts,
+    baselines_of_rows,
+    smoothed_codes,
+)
 from narrows.applications.retrieval.metrics import (
     CUTOFFS,
     Labels,
@@ -26,6 +30,13 @@ __all__ = ["RetrievalComparison", "compare_retrieval"]
 
 LINEAR_WIDTH = 50
 """Width of a linear code that is always compared: as in Hinton and Salakhutdinov (2006)."""
+
+NEIGHBORS = (0, 3, 10, 30)
+"""Numbers of neighbors that linear codes of counts are averaged with, the best one chosen."""
+
+_SMOOTHED, _TRIED, _RETRIEVED = 20_000, 500, 15
+"""Larger bases are not smoothed; rows of the base that are tried as queries, and what is retrieved
+for each, to choose a number of neighbors."""
 
 
 @shown_as_table
@@ -72,6 +83,11 @@ class RetrievalComparison:
                 f"{first.n_without_relevant} queries share no label with any row: they score 0"
             )
         lines.append(self.fitted)
+        if any("neighbors" in name for name in self.results):
+            lines.append(
+                "LSA codes were averaged with those of their nearest rows, as many as retrieved "
+                "best among the others"
+            )
         return "\n".join(lines)
 
 
@@ -93,6 +109,9 @@ def compare_retrieval(
     counts are LSA, and their rows are weighted by TF-IDF; those of other rows are PCA, and the
     rows are compared by cosine as they are. All baselines are fitted on the base. Linear codes
     that are too wide for the rows are left out.
+
+    LSA codes are also averaged with those of their nearest rows of the base (see
+    ``smoothed_codes``), as many as retrieve best for rows of the base; none may be best.
 
     Parameters
     ----------
@@ -153,4 +172,31 @@ def compare_retrieval(
         baselines, fitted = baselines_of_rows(base, queries, widths, seed=seed)
     for baseline, (of_base, of_queries) in baselines.items():
         results[baseline] = measured(of_queries, of_base)
+        if not baseline.startswith("LSA") or len(of_base) > _SMOOTHED:
+            continue
+        k = _best_neighbors(of_base, split_labels[1], seed)
+        if k:
+            smooth, smooth_queries = smoothed_codes(of_base, of_queries, n_neighbors=k)
+            results[f"{baseline}, {k} neighbors"] = measured(smooth_queries, smooth)
     return RetrievalComparison(results, every, fitted)
+
+
+def _best_neighbors(base: np.ndarray, labels: Labels, seed: int) -> int:
+    """Return the number of neighbors with which rows of the base retrieve best from the others.
+
+    The first of equally good ones is taken. Codes and neighbors are those of the whole base.
+    """
+    n = len(base)
+    tried = np.random.default_rng(seed).permutation(n)[: min(_TRIED, n // 2)]
+    others = np.delete(np.arange(n), tried)
+    if not len(tried):
+        return 0
+    cutoff = (min(_RETRIEVED, len(others)),)
+
+    def precision(k: int) -> float:
+        codes = smoothed_codes(base, n_neighbors=k)[0]
+        of_rows = labels[tried], labels[others]
+        found = measure_retrieval(codes[tried], codes[others], *of_rows, cutoffs=cutoff)
+        return found.precision[0]
+
+    return max((k for k in NEIGHBORS if k < n), key=precision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,7 @@ __all__ = [
     "csv_rows",
     "header_and_rows",
     "pad_or_trim",
+    "separator_of",
 ]
 
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+(\.\d{3})*,\d+\s*")
@@ -77,6 +79,23 @@ def _trimmed_names(cells: Sequence[str]) -> list[str]:
     while names and not names[-1]:
         names.pop()
     return names
+
+
+def separator_of(path: Path) -> str:
+    """Return the separator of a CSV file, as ``csv_records`` finds it by default.
+
+    Raises
+    ------
+    InvalidData
+        If the file is not text.
+    """
+    try:
+        with opened(path, "rt", newline="", encoding=encoding_of(path)) as file:
+            first = deque(_until_text(file), maxlen=1)
+    except (UnicodeError, *DAMAGED_GZIP) as error:
+        raise InvalidData(f"{path}: cannot be read as text: {error}.") from None
+    stated = _SEPARATOR_LINE.fullmatch(first[0]) if first else None
+    return str(stated[1]) if stated else _separator(path, first[0] if first else "")
 
 
 def csv_records(

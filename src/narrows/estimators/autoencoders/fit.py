@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from narrows.applications.coding.evaluation import Evaluation, evaluate, mean_evaluation
+from narrows.applications.retrieval.half_comparison import HalvesComparison, compare_halves
 from narrows.data.copies import warn_of_copies
 from narrows.data.source import Source
 from narrows.data.splitting import Selection, Split
@@ -48,7 +49,12 @@ from narrows.model.model import Model
 from narrows.training.progress import Progress
 from narrows.training.watch import Watch, never
 
-__all__ = ["fit_autoencoder", "held_out_evaluation", "partial_fit_autoencoder"]
+__all__ = [
+    "fit_autoencoder",
+    "held_out_evaluation",
+    "held_out_halves",
+    "partial_fit_autoencoder",
+]
 
 _DRAWN, _UNREAD = HeldOut(), TargetEncoding()
 
@@ -159,6 +165,19 @@ def _evaluated(model: Model, rows: Split) -> Evaluation:
         return evaluate(model, rows.training, rows="training", inputs=inputs)
     inputs = None if rows.inputs is None else rows.inputs.held_out
     return evaluate(model, rows.held_out, rows="held_out", inputs=inputs)
+
+
+def held_out_halves(fitted: Fitted) -> HalvesComparison | None:
+    """Compare how halves of the held-out rows, or else of the training rows, find each other.
+
+    Of several trials the first one is measured.
+    """
+    model, rows = fitted.trials[0]
+    if rows.inputs is not None:
+        return None
+    if rows.held_out is None:
+        return compare_halves(model, rows.training, rows.training, rows="training")
+    return compare_halves(model, rows.training, rows.held_out)
 
 
 def partial_fit_autoencoder(estimator: Any, X: Any, y: Any = None) -> None:

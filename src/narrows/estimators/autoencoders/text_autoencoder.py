@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.applications.printing import counted
+from narrows.applications.retrieval.half_comparison import HalvesComparison, compare_halves_of
 from narrows.applications.retrieval.lookup import add_rows, new_index, search_rows
 from narrows.core.checks import check_number
 from narrows.data.array_sources import SparseSource
@@ -191,6 +192,29 @@ class TextAutoencoder(AbstractAutoencoder):
             _warn_of_no_hits(hits, source)
         _warn_of_unknown(source, "query")
         return hits
+
+    def compare_halves(self, X: Any, *, seed: int = 0) -> HalvesComparison | None:
+        """Measure retrieval without labels, beside LSA of the same width and TF-IDF.
+
+        The words of each document are split at random in two halves, and the code of each half is
+        to find the other half. ``table()`` returns a printable table, with advice where a simple
+        method is better.
+
+        Parameters
+        ----------
+        X : texts or counts
+            Of the rows of the fit, only those held out are measured; of others a fifth is, and
+            the baselines are fitted to the rest.
+        seed : int, default=0
+            Draws the halves and the measured rows.
+
+        Returns
+        -------
+        comparison : HalvesComparison or None
+            None if X does not consist of counts, or has too few documents.
+        """
+        check_number("seed", seed, low=0, high=2**63 - 1, integer=True)
+        return compare_halves_of(*self._validated_query(X), seed=int(seed))
 
 
 def lookup_rows(estimator: AbstractAutoencoder, X: Any) -> tuple[Model, Source]:

@@ -1,0 +1,1 @@
+"""Simple rivals that scikit-learn does not have."""
