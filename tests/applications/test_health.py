@@ -173,7 +173,8 @@ def test_few_constant_or_huge_rows_give_no_nan(X, rows):
 
 def test_a_constant_table_has_a_dead_code(X):
     constant = np.full((30, 5), 3.0)
-    health = Autoencoder(2, hidden=(), max_epochs=2, random_state=0).fit(constant).inspect(constant)
+    ae = Autoencoder(2, hidden=(), max_epochs=2, validation_fraction=0.1, random_state=0)
+    health = ae.fit(constant).inspect(constant)
     assert health.code.dead == [0, 1] and health.copying.copies is None
 
 

@@ -83,7 +83,7 @@ def test_equal_rows_and_fewer_rows_than_neighbors_are_allowed():
 def fitted(moons) -> Autoencoder:
     """A net whose code maps the clusters to the plane."""
     settings = {"hidden": (32,), "batch_size": 32, "validation_fraction": 0.0, "random_state": 0}
-    return Autoencoder(2, max_epochs=20, **settings).fit(moons[0])
+    return Autoencoder(2, max_epochs=20, linear_start=False, **settings).fit(moons[0])
 
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tuned", "joint"])

@@ -51,6 +51,7 @@ def fit(folder: Path, data: str, *options: str, epochs: int = 1) -> int:
 )
 def test_the_code_of_a_fit_predicts_the_labels(data, options, folder):
     options = [str(folder / o) if o.endswith(".txt") else o for o in options]
+    options += ["--linear-start", "false", "--validation-fraction", "0.1"]
     assert fit(folder, data, "--penalty", "auxiliary:20", *options, epochs=40) == 0
     model = load(folder / "m.st")
     task = model.model_.objective.tasks[0]

@@ -43,6 +43,13 @@ _FEW_STEPS: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def autoencoder(rows) -> Autoencoder:
+    """A net from a random start, whose code a head tunes in few epochs."""
+    settings = {"hidden": (16,), "linear_start": False, "validation_fraction": 0.1}
+    return Autoencoder(4, **settings, max_epochs=20, random_state=0).fit(rows)
+
+
 # some checks fit a single feature, which a code of eight numbers can copy
 @pytest.mark.filterwarnings("ignore::narrows.errors.CopyingWarning")
 @parametrize_with_checks(

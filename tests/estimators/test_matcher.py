@@ -50,7 +50,8 @@ def things() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def ae(things) -> Autoencoder:
-    return Autoencoder(8, hidden=(32,), max_epochs=20, random_state=0).fit(things[0])
+    settings = {"hidden": (32,), "linear_start": False, "validation_fraction": 0.1}
+    return Autoencoder(8, **settings, max_epochs=20, random_state=0).fit(things[0])
 
 
 @pytest.fixture(scope="module")

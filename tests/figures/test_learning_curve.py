@@ -17,7 +17,8 @@ X = np.random.default_rng(0).normal(size=(60, 6))
 
 @pytest.fixture(scope="module")
 def ae() -> Autoencoder:
-    return Autoencoder(2, hidden=(4,), max_epochs=5, random_state=0).fit(X)
+    settings = {"linear_start": False, "validation_fraction": 0.1, "random_state": 0}
+    return Autoencoder(2, hidden=(4,), max_epochs=5, **settings).fit(X)
 
 
 def texts(figure) -> str:

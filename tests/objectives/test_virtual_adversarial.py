@@ -31,7 +31,7 @@ def clusters() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def ae(clusters) -> Autoencoder:
     settings = {"hidden": (32,), "scale": "none", "max_epochs": 20, "validation_fraction": 0.0}
-    return Autoencoder(3, **settings, random_state=0).fit(clusters[0])
+    return Autoencoder(3, **settings, linear_start=False, random_state=0).fit(clusters[0])
 
 
 def test_the_step_follows_the_direction_of_largest_change():

@@ -132,7 +132,8 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
     >>> from sklearn.datasets import load_digits
     >>> from narrows import Autoencoder, CodeClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> ae = Autoencoder(16, hidden=(64,), scale="unit", max_epochs=20, random_state=0).fit(X)
+    >>> settings = {"scale": "unit", "linear_start": False, "max_epochs": 20}
+    >>> ae = Autoencoder(16, hidden=(64,), **settings, random_state=0).fit(X)
     >>> few = CodeClassifier(ae, random_state=0).fit(X[:100], y[:100])
     >>> bool(few.score(X[100:], y[100:]) > 0.75)
     True
