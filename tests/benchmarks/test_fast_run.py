@@ -16,8 +16,7 @@ from protocol.sets import LOCKED, SETS, TUNING
 from protocol.splits import SIZES
 from protocol.uses import USES
 
-from conftest import BENCHMARKS
-
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 BUILT_IN = [name for name in TUNING if not SETS[name].files]
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 import torch
 from torch import Generator, Tensor, nn
 
+from narrows._types import Codes
 from narrows.core.activations import NEARLY_LINEAR, RANGES, SLOPES, activation_named
 from narrows.core.linear_kernels import affine
 from narrows.core.linear_path import LinearCode, LinearPath, start_as
@@ -152,6 +153,11 @@ class DenseEncoder(Encoder):
         center, scale = self._nearly_linear
         matrix, bias = code.layer(self.biases[-1], deviation=scale)
         return matrix, bias + center
+
+    def project(self, h: Codes) -> Codes:
+        """Clamp h to the range of the code's activation."""
+        low, high = self._range
+        return h if low is high is None else h.clamp(low, high)
 
     def _passes(
         self,

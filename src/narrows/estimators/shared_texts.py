@@ -101,7 +101,7 @@ _CONSTRUCTOR_PARAMETERS = {
         "Whether there is a linear path beside the layers, at which training starts: the untrained "
         "net is the linear code of the training rows, which is PCA for squared error. It stays so "
         "unless the error of the held-out rows falls by more than its standard error. With an "
-        "encoder or decoder of your own there is no path.",
+        "encoder or decoder of your own, or clean rows as y, there is no path.",
     ),
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}',

@@ -27,7 +27,7 @@ _DOTTED = 40
 class Curve:
     """The record of one training, in ``unit``: the objective ``training`` (n_epochs,), the error
     ``held_out`` (n_epochs,) if rows were held out, and ``best_epoch``, counted from 1, whose
-    weights were kept."""
+    weights were kept; 0 is the linear start."""
 
     name: str
     training: Sequence[float]
@@ -85,9 +85,10 @@ def _draw(axis: Axes, curve: Curve) -> None:
         behind = epochs[n - len(curve.held_out) :]
         axis.plot(behind, curve.held_out, color=RED, linestyle="--", marker=marker, markersize=3,
                   label="held out: error after the epoch")  # fmt: skip
-    if curve.best_epoch and len(curve.held_out):
+    if curve.best_epoch is not None and len(curve.held_out):
+        kept = f"epoch {curve.best_epoch}" if curve.best_epoch else "the linear start"
         axis.axvline(curve.best_epoch, color=_GRAY, linewidth=0.8, linestyle=":",
-                     label=f"kept: epoch {curve.best_epoch}")  # fmt: skip
+                     label=f"kept: {kept}")  # fmt: skip
     axis.set_xlabel(f"epoch, {n} in all", fontsize=8)
     axis.set_ylabel(wrapped(curve.unit or "objective", 8, 2.4), fontsize=8)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

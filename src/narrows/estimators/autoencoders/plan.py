@@ -174,6 +174,7 @@ def new_plan(
         parameters["penalties"] = _with_classes(parameters["penalties"], n_classes)
     if pairs:
         _check_no_corruption(estimator, choice)
+        parameters.pop("linear_path", None)  # PCA of the clean rows is no start for others
     if "corruption" in parameters:
         spec = with_image_shape(parameters["corruption"], source.image_shape)
         parameters["corruption"] = _NO_CORRUPTION if pairs else spec
