@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 import warnings
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
