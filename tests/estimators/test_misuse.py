@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -305,3 +306,16 @@ def test_a_column_of_words_is_named():
 
     with pytest.raises(InvalidData, match="column 'b' holds 'red' in row 1"):
         Autoencoder(**SMALL).fit(Frame(a=[1.0, 2.0], b=["3", "red"]))
+
+
+@pytest.mark.parametrize(("name", "value"), [("linear_start", "yes"), ("tied", 1), ("tied", None)])
+def test_a_switch_is_true_or_false(X, name, value):
+    with pytest.raises(UsageError, match=f"{name}: must be True or False, got"):
+        Autoencoder(**SMALL, **{name: value}).fit(X)
+
+
+def test_a_net_nearly_as_good_as_pca_is_not_called_worse(X):
+    ae = Autoencoder(**SMALL).fit(X)
+    told = replace(ae.evaluate(X), squared_error=1.005, baseline_squared_error=1.0)
+    assert "better" not in told.table()
+    assert "better" in replace(told, squared_error=1.02).table()

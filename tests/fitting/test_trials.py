@@ -101,6 +101,14 @@ def test_a_number_holds_out_that_share_and_trains_once(rng):
     assert record.record["n_rows"] == 45 and record.record["refit_epochs"] is None
 
 
+@pytest.mark.parametrize("n", [2, 3, 9])
+def test_very_few_rows_keep_the_linear_start(n, rng):
+    x = rows_of(rng, n)
+    ae = Autoencoder(1, random_state=0).fit(x)
+    assert ae.n_epochs_ == 0
+    assert ae.evaluate(x).squared_error <= 1.0001 * ae.evaluate(x).baseline_squared_error + 1e-9
+
+
 def test_given_rows_replace_the_trials(rng):
     x = rows_of(rng, 60)
     ae = Autoencoder(2, max_epochs=3, random_state=0).fit(x[:40], validation_data=x[40:])

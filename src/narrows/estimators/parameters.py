@@ -72,7 +72,7 @@ _TRAINING_RULES: Mapping[str, Any] = {
 
 
 def check_training_arguments(estimator: Any, *, optional: Container[str] = ("patience",)) -> None:
-    """Check the arguments of training that autoencoders and heads share.
+    """Check the switches of an estimator, and the arguments of training that all share.
 
     ``optional`` names those that may be None.
 
@@ -81,6 +81,10 @@ def check_training_arguments(estimator: Any, *, optional: Container[str] = ("pat
     UsageError
     """
     signature = inspect.signature(type(estimator).__init__).parameters
+    for name, parameter in signature.items():
+        value = getattr(estimator, name, None)
+        if isinstance(parameter.default, bool) and not isinstance(value, bool | np.bool_):
+            raise UsageError(f"{name}: must be True or False, got {value!r}.")
     for name, rule in _TRAINING_RULES.items():
         value = getattr(estimator, name)
         if value is not None or name not in optional:

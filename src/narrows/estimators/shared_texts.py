@@ -167,7 +167,7 @@ _CONSTRUCTOR_PARAMETERS = {
         "Fraction of the rows to hold out, in [0, 1); the weights with the lowest error on them "
         'are kept. "auto" holds out a tenth, or 40 rows of fewer than 400, and trains again on all '
         "rows, for as many epochs as were best, if there are at most 2,000. Of 10 to 199 rows each "
-        "is held out once, in five folds; of fewer none is.",
+        "is held out once, in five folds; of fewer none is, and the net stays at its linear start.",
     ),
     "patience=auto": (
         'int, "auto" or None',

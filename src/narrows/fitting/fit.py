@@ -94,7 +94,10 @@ def fit_model(
         splits = folds or ([rows] if once else [])
         if splits:
             return _fit_after_trials(plan, whole, splits, watch, extra)
-        trained = _train(plan, source, rows, watch, labels=labels, extra=extra)
+        unheld = plan.refit is not None and rows.held_out is None  # nothing says when to stop
+        trained = _train(
+            plan, source, rows, watch, labels=labels, extra=extra, stays_at_start=unheld
+        )
         if rows.held_out is not None:
             calibrate(trained.model, rows.held_out, seed=plan.seed)
         if plan.refit and trained.record.best_epoch == 0:
@@ -122,7 +125,9 @@ def _train(
     extra: Mapping[str, Any] | None = None,
     is_trial: bool = False,
     last_epoch: int | None = None,
+    stays_at_start: bool = False,
 ) -> _Trained:
+    """Train a model on one split; one that ``stays_at_start`` is not, if it starts linear."""
     model = new_model(plan, source)
     if plan.validation_data and rows.held_out is not None:
         check_loss(model, rows.held_out)
@@ -160,7 +165,7 @@ def _train(
         watch if extra is None else replace(watch, snapshot=snapshot),
         stopping=stopping,
         counts_start=started,
-        last_epoch=last_epoch,
+        last_epoch=0 if started and stays_at_start else last_epoch,
     )
     model.objective.eval()
     model.record = _as_json(plan, record)

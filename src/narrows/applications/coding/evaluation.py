@@ -20,6 +20,11 @@ from narrows.model.training_rows import held_out_among
 __all__ = ["Evaluation", "evaluate", "mean_evaluation"]
 
 
+_NEARLY = 1.01
+"""A model up to a hundredth behind its baseline is not called worse: so small a difference says
+nothing about a code."""
+
+
 @shown_as_table
 @dataclass(frozen=True, repr=False)
 class Evaluation:
@@ -107,7 +112,7 @@ class Evaluation:
         by_baseline = None if self.baseline_copies else self.baseline_squared_error
         # the baseline is exact, too, if the rows have fewer dimensions than the code
         worse = by_baseline is not None and (
-            1e-6 * self.variance < by_baseline < self.squared_error
+            1e-6 * self.variance < by_baseline < self.squared_error / _NEARLY
         )
         if worse and self.comparable:
             lines.append(
