@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from narrows import Autoencoder, load
+from narrows.cli import run as cli
 from narrows.data.splitting import Grouping
+from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation
 from narrows.fitting.auto_settings import held_out_fraction
 from narrows.fitting.trials import choose_epoch
 from narrows.training.early_stopping import HeldOutErrors, clearly_lower
@@ -44,7 +48,7 @@ def test_all_trials_choose_one_epoch():
     second = [errors(2.0, 2.0), errors(1.2, 1.1), errors(1.9, 2.0), errors(0.1, 0.1)]
     chosen = choose_epoch([first, second], first=0)
     assert chosen.epoch == 1  # 3 is not of all trials, 2 is worse in the second
-    assert chosen.errors.tolist() == pytest.approx([1.0, 1.1, 1.2, 1.1])
+    assert chosen.held_out.rows.tolist() == pytest.approx([1.0, 1.1, 1.2, 1.1])
 
 
 def test_folds_hold_out_every_row_once_and_keep_groups_together():
@@ -99,6 +103,29 @@ def test_a_number_holds_out_that_share_and_trains_once(rng):
     x = rows_of(rng, 60)
     record = Autoencoder(2, validation_fraction=0.25, max_epochs=3, random_state=0).fit(x).model_
     assert record.record["n_rows"] == 45 and record.record["refit_epochs"] is None
+
+
+def test_the_printed_error_is_that_of_the_chosen_epoch(rng, tmp_path, capsys):
+    x = rng.normal(size=(90, 4)) @ rng.normal(size=(4, 6))  # linear: the start is kept
+    np.save(tmp_path / "x.npy", x)
+    command = ["fit", str(tmp_path / "x.npy"), "-o", str(tmp_path / "m"), "-k", "2", "--json"]
+    assert cli([*command, "--seed", "0"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["training"]["best_epoch"] == 0 and shown["rows"] == "folds"
+    assert shown["squared_error"] == pytest.approx(shown["baseline_squared_error"], rel=1e-3)
+
+
+def test_the_error_of_folds_is_the_mean_of_the_calibrated_errors(rng):
+    fitted = fit_autoencoder(Autoencoder(2, max_epochs=20, random_state=0), rows_of(rng, 60))
+    shown = held_out_evaluation(fitted)
+    expected = float(fitted.model.calibration.mean())
+    assert shown.n_rows == 60 and shown.squared_error == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_trial_has_one_line_of_progress(rng, capsys):
+    Autoencoder(2, max_epochs=40, verbose=2, random_state=0).fit(rows_of(rng, 60))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fold")]
+    assert [line[:11] for line in lines] == [f"fold {i} of 5" for i in range(1, 6)]
 
 
 @pytest.mark.parametrize("n", [2, 3, 9])

@@ -88,7 +88,7 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
             given[name] = _widths(f"--{name}", given[name])
     for name, number in _NUMBERS.items():
         if given.get(name, "auto") != "auto":
-            given[name] = number(f"--{name.replace('_', '-')}", given[name])
+            given[name] = number(_option(name), given[name])
     if given.get("patience") == 0:
         given["patience"] = None
     chosen = VARIANTS[variant]
@@ -112,6 +112,12 @@ def new_estimator(variant: str, net: str, options: dict[str, Any], *, verbose: i
 
 def _widths(option: str, text: str) -> tuple[int, ...]:
     return tuple(_integer(option, part) for part in text.split(",") if part.strip())
+
+
+def _option(argument: str) -> str:
+    """Return the options of an argument as the help shows them, such as --epochs, --max-epochs."""
+    last = f"--{argument.replace('_', '-')}"
+    return next(", ".join(names.split()) for names in OPTIONS if names.split()[-1] == last)
 
 
 def _number(option: str, text: str) -> float:

@@ -23,7 +23,7 @@ from narrows.fitting.builders import (
 from narrows.fitting.linear_start import start_at_linear_code
 from narrows.fitting.neighbor_model import NEIGHBOR_MODEL, neighbor_codes
 from narrows.fitting.plan import Plan, training_settings
-from narrows.fitting.trials import Chosen, choose_epoch, merged_record
+from narrows.fitting.trials import choose_epoch, merged_record
 from narrows.model.baseline import fit_baseline
 from narrows.model.measured import calibrate, calibrate_by
 from narrows.model.model import Model
@@ -46,6 +46,9 @@ class Fitted:
 
     Attributes
     ----------
+    held_out_error : float or None
+        Mean L of the rows that several trials held out, after the epoch that they chose; None if
+        there are not several.
     trials : list of (Model, Split)
         Each trial's model with its rows; the model itself if it was not trained again on all rows.
     """
@@ -53,6 +56,7 @@ class Fitted:
     model: Model
     record: TrainingRecord
     trials: list[tuple[Model, Split]]
+    held_out_error: float | None = None
 
 
 def fit_model(
@@ -191,20 +195,24 @@ def _fit_after_trials(
             trials.append(_train(plan, whole.training, split, part, is_trial=True))
     first = 0 if all(trial.started for trial in trials) else 1
     chosen = choose_epoch([trial.stopping.all for trial in trials], first=first)
+    if chosen.epoch == 0:
+        for trial in trials:  # what their models are measured by is what the model is
+            trial.stopping.restore_start(trial.model.objective)
     if watch.saved is not None and watch.saved.spec["max_epochs"] != plan.max_epochs:
         watch = replace(watch, saved=None)  # another schedule: this training starts over
     final = _train(plan, whole.training, whole, watch, extra=extra, last_epoch=chosen.epoch)
-    return _with_trials(plan, final, trials, splits, chosen)
+    calibrate_by(final.model, chosen.held_out.rows, seed=plan.seed)
+    fitted = _with_trials(plan, final, trials, splits, epoch=chosen.epoch)
+    if len(trials) == 1:
+        return fitted
+    return replace(fitted, held_out_error=chosen.held_out.mean_of_rows)
 
 
 def _start_of_all_rows(plan: Plan, whole: Split, rows: Split, trained: _Trained) -> Fitted:
     """Return the linear code of all rows, since training has not improved on it."""
-    errors = trained.model.calibration
     final = _train(plan, whole.training, whole, Watch(), last_epoch=0)
-    chosen = Chosen(0, torch.empty(0))
-    fitted = _with_trials(plan, final, [trained], [rows], chosen)
-    fitted.model.calibration = errors
-    return fitted
+    final.model.calibration = trained.model.calibration
+    return _with_trials(plan, final, [trained], [rows], epoch=0)
 
 
 def _with_trials(
@@ -212,12 +220,13 @@ def _with_trials(
     final: _Trained,
     trials: Sequence[_Trained],
     splits: Sequence[Split],
-    chosen: Chosen,
+    *,
+    epoch: int,
 ) -> Fitted:
-    record = merged_record([trial.record for trial in trials], final.record, chosen)
+    """Return the final model, whose record is that of the trials that chose the epoch."""
+    record = merged_record([trial.record for trial in trials], final.record, best_epoch=epoch)
     parts = {k: v for k, v in final.model.record.items() if k in ("pretraining", "neighbor_model")}
     final.model.record = {**_as_json(plan, record), **parts}
-    calibrate_by(final.model, chosen.errors, seed=plan.seed)
     pairs = zip(trials, splits, strict=True)
     return Fitted(final.model, record, [(trial.model, split) for trial, split in pairs])
 

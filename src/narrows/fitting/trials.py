@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from narrows.training.early_stopping import HeldOutErrors, clearly_lower
 from narrows.training.record import Epoch, TrainingRecord
@@ -18,11 +17,11 @@ __all__ = ["Chosen", "choose_epoch", "merged_record"]
 class Chosen:
     """The epoch with the lowest error on held-out rows, and the errors of these rows after it.
 
-    ``errors`` (n,) are the L of every row, in the trial that held it out.
+    Of every row it is the L in the trial that held it out.
     """
 
     epoch: int
-    errors: Tensor
+    held_out: HeldOutErrors
 
 
 def choose_epoch(trials: Sequence[Sequence[HeldOutErrors]], *, first: int) -> Chosen:
@@ -43,7 +42,7 @@ def choose_epoch(trials: Sequence[Sequence[HeldOutErrors]], *, first: int) -> Ch
     best = min(range(n_epochs), key=lambda i: pooled[i].mean)
     if first == 0 and not clearly_lower(pooled[best], pooled[0]):
         best = 0
-    return Chosen(best + first, pooled[best].rows)
+    return Chosen(best + first, pooled[best])
 
 
 def _pooled(parts: Sequence[HeldOutErrors]) -> HeldOutErrors:
@@ -60,7 +59,7 @@ def _pooled(parts: Sequence[HeldOutErrors]) -> HeldOutErrors:
 
 
 def merged_record(
-    trials: Sequence[TrainingRecord], final: TrainingRecord, chosen: Chosen
+    trials: Sequence[TrainingRecord], final: TrainingRecord, *, best_epoch: int
 ) -> TrainingRecord:
     """Return the record of a training that was repeated: the means of the trials' epochs.
 
@@ -70,7 +69,7 @@ def merged_record(
     return replace(
         final,
         epochs=epochs,
-        best_epoch=chosen.epoch,
+        best_epoch=best_epoch,
         stopped_early=any(trial.stopped_early for trial in trials),
         refit_epochs=len(final.epochs),
         precision=final.precision if final.epochs else trials[0].precision,

@@ -32,6 +32,11 @@ class HeldOutErrors:
     weights: Tensor | None = None
     of_rows: bool = True
 
+    @property
+    def mean_of_rows(self) -> float:
+        """The weighted mean of ``rows``."""
+        return float((self.rows if self.weights is None else self.rows * self.weights).mean())
+
 
 def clearly_lower(errors: HeldOutErrors, others: HeldOutErrors) -> bool:
     """Return whether errors are lower than those of the same rows at another time.
@@ -110,6 +115,12 @@ class EarlyStopping:
             with torch.no_grad():
                 net.load_state_dict(weights)
         return epoch
+
+    def restore_start(self, net: nn.Module) -> None:
+        """Load the weights of epoch 0 into the net, if it counted."""
+        if self._start_weights:
+            with torch.no_grad():
+                net.load_state_dict(self._start_weights)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Return the tensors and the JSON values that ``restore`` reads."""

@@ -22,14 +22,16 @@ class Progress:
 
     There is a line for every epoch or, of more than 30 epochs, for the first, the last and some
     evenly between; likewise for every part that is trained before, a layer or a neighbor model, of
-    ``part_epochs`` each. Lines give the time left unless training stops early; the last line gives
-    the number of epochs, their time, why they ended, and the best on held-out rows.
+    ``part_epochs`` each. A trial, which holds rows out, has one line at its end. Lines give the
+    time left unless training stops early; the last line gives the number of epochs, their time, why
+    they ended, and the best on held-out rows.
     """
 
     def __init__(self, verbose: int, max_epochs: int, part_epochs: int = 0) -> None:
         self._verbose = verbose
         self._max_epochs, self._part_epochs = max_epochs, part_epochs
         self._pending: str | None = None
+        self._part: str | None = None
         self._seconds: list[float] = []
         self._record: TrainingRecord | None = None
         self._bar: Any = None
@@ -44,8 +46,7 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        if self._pending is not None:  # training ended before its last epoch
-            self.say(self._pending)
+        self._say_pending()
         shown = self._bar is not None or self._verbose > 1
         if shown and self._record is not None and self._record.epochs:
             self.say(_outcome(self._record, self._max_epochs))
@@ -56,6 +57,9 @@ class Progress:
 
     def epoch(self, number: int, epoch: Epoch) -> None:
         """Show an epoch of the training itself."""
+        if self._part is not None:
+            self._part = None
+            self._say_pending()
         self._seconds.append(epoch.seconds)
         text = f"objective {epoch.objective:.5g}"
         if epoch.validation is not None:
@@ -70,11 +74,16 @@ class Progress:
 
     def part(self, part: str, number: int, epoch: Epoch) -> None:
         """Show an epoch of a part that is trained before."""
+        if part != self._part:
+            self._part = part
+            self._say_pending()
         text = f"{part}, epoch {number}: objective {epoch.objective:.5g}"
         if epoch.validation is not None:
             text += f", held out {epoch.validation:.5g}"
         if self._bar is not None:
             self._bar.set_postfix_str(text)
+        elif self._verbose > 1 and epoch.validation is not None:
+            self._pending = text
         elif self._verbose > 1:
             self._print_some(f"{text} ({epoch.seconds:.1f} s)", number, self._part_epochs)
 
@@ -85,6 +94,12 @@ class Progress:
         self._pending = None if shown else line
         if shown:
             self.say(line)
+
+    def _say_pending(self) -> None:
+        """Print the line of the last epoch, if a training ended before its maximum."""
+        if self._pending is not None:
+            self.say(self._pending)
+            self._pending = None
 
     @staticmethod
     def say(text: str) -> None:

@@ -45,9 +45,10 @@ class Evaluation:
         many real numbers, nor for shares of words, since the model has another loss.
     baseline_copies : bool
         Whether the code is as wide as the rows, so that the baseline only copies them.
-    rows : {"held_out", "training", "fit"} or None
-        Held-out rows, training rows, all rows of ``fit``, or None for others. The rows of a
-        ``fit`` without held-out rows are not recognized and are None.
+    rows : {"held_out", "folds", "training", "fit"} or None
+        Held-out rows, all rows, each held out in one of several trainings, training rows, all rows
+        of ``fit``, or None for others. The rows of a ``fit`` without held-out rows are not
+        recognized and are None.
     n_held_out : int or None
         Number of held-out rows among the rows of the fit; None if ``rows`` is not "fit".
     from_inputs : bool
@@ -133,6 +134,8 @@ class Evaluation:
         n = counted(self.n_rows, "row")
         if self.rows == "held_out":
             return f"{n} held out of training"
+        if self.rows == "folds":
+            return f"{n}, each held out of the training that reconstructed it"
         if self.rows == "training":
             return (
                 f"{n}, all of them trained on: none was held out, so expect larger errors on new "

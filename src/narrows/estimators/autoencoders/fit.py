@@ -44,6 +44,7 @@ from narrows.fitting.auto_settings import (
 )
 from narrows.fitting.fit import Fitted, fit_model, interrupted_identity
 from narrows.fitting.partial_fit import partial_fit_model
+from narrows.losses import SquaredError
 from narrows.model.measured import fit_code_densities
 from narrows.model.model import Model
 from narrows.training.progress import Progress
@@ -154,9 +155,16 @@ def fit_autoencoder(
 def held_out_evaluation(fitted: Fitted) -> Evaluation:
     """Evaluate each trial's model on the rows it held out, and return the means.
 
-    Without held-out rows, evaluate the model on the training rows.
+    The errors of several trials are those after the epoch that they chose; only the squared error
+    of another loss is that of each trial's own best epoch. Without held-out rows, evaluate the
+    model on the training rows.
     """
-    return mean_evaluation([_evaluated(model, rows) for model, rows in fitted.trials])
+    means = mean_evaluation([_evaluated(model, rows) for model, rows in fitted.trials])
+    if (error := fitted.held_out_error) is None:
+        return means
+    squared = isinstance(fitted.model.objective.loss, SquaredError)
+    squared_error = error if squared else means.squared_error
+    return replace(means, rows="folds", error=error, squared_error=squared_error)
 
 
 def _evaluated(model: Model, rows: Split) -> Evaluation:
