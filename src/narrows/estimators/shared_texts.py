@@ -143,13 +143,14 @@ _CONSTRUCTOR_PARAMETERS = {
     ),
     "batch_size": (
         'int or "auto"',
-        'Rows per step; "auto" takes a power of two near n_samples / 64, from 16 to 256.',
+        'Rows per step; "auto" takes a power of two near n_samples / 64, from 16 (32 of 700 samples '
+        "or more) to 256.",
     ),
     "learning_rate": ("float", "Peak learning rate of Adam."),
     "learning_rate=auto": (
         'float or "auto"',
-        'Peak learning rate of Adam. "auto" is 0.002 for up to 64 features d, then 0.002 sqrt(64 / '
-        "d).",
+        'Peak learning rate of Adam. "auto" is 0.002 for up to 64 features d, and 0.002 sqrt(64 / '
+        "d) for more; of more than 1,000 rows n it is that times (n / 1000)^0.4, up to 0.002.",
     ),
     "weight_decay": (
         "float",

@@ -42,6 +42,7 @@ _STEPS = 1500
 _MOST_EPOCHS = 500
 
 _FEATURES_OF_HIGHEST_RATE = 64
+_ROWS_OF_LOWEST_RATE = 1000
 _HIGHEST_RATE = 2e-3
 
 
@@ -58,18 +59,20 @@ def hidden_for(n_features: int) -> list[int]:
     return [width, width // 2]
 
 
-def learning_rate_for(n_features: int) -> float:
-    """Return 2e-3 for up to 64 features, then less by their square root.
+def learning_rate_for(n_features: int, n_rows: int) -> float:
+    """Return 2e-3 for up to 64 features, then less by their square root, unless there are many
+    rows: above 1,000 it grows with their number to the power 0.4, up to 2e-3.
 
     A step of Adam moves every weight alike, so that the first layer's output, a sum over the
-    features, moves more the more there are.
+    features, moves more the more there are. On few rows large steps soon overfit.
 
     Examples
     --------
-    >>> learning_rate_for(20), learning_rate_for(1024)
-    (0.002, 0.0005)
+    >>> learning_rate_for(20, 500), learning_rate_for(1024, 500), learning_rate_for(1024, 60_000)
+    (0.002, 0.0005, 0.002)
     """
-    return _HIGHEST_RATE * min(1.0, (_FEATURES_OF_HIGHEST_RATE / n_features) ** 0.5)
+    rate = _HIGHEST_RATE * (_FEATURES_OF_HIGHEST_RATE / n_features) ** 0.5
+    return min(_HIGHEST_RATE, rate * max(1.0, n_rows / _ROWS_OF_LOWEST_RATE) ** 0.4)
 
 
 def held_out_fraction(fraction: float | str, n_rows: int) -> float:

@@ -19,6 +19,8 @@ from narrows.training.stages import digest_of
 
 __all__ = ["Plan", "batch_size_for", "epochs_for_steps", "training_settings"]
 
+_ROWS_FOR_LARGER_STEPS = 700
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -91,11 +93,14 @@ def training_settings(plan: Plan) -> dict[str, Any]:
 
 def batch_size_for(batch_size: Any, n_rows: int) -> int:
     """Resolve ``batch_size``. "auto" is a power of two near n_rows / 64, from 16 to 256, so that
-    small data sets get enough steps per epoch and large ones efficient products."""
+    small data sets get enough steps per epoch and large ones efficient products. Of 700 rows or
+    more it is at least 32: steps of 16 and of 32 rows learn as much, and half as many take less
+    time."""
     if isinstance(batch_size, str):
         if batch_size != "auto":
             raise UsageError(f"batch_size: must be 'auto' or an integer, got {batch_size!r}.")
-        return int(min(256, max(16, 2 ** round(np.log2(max(n_rows / 64, 1))))))
+        least = 16 if n_rows < _ROWS_FOR_LARGER_STEPS else 32
+        return int(min(256, max(least, 2 ** round(np.log2(max(n_rows / 64, 1))))))
     check_number("batch_size", batch_size, low=1, integer=True)
     return min(int(batch_size), n_rows)
 

@@ -207,7 +207,9 @@ def new_plan(
         statistics=statistics,
         max_epochs=max_epochs if choice.fine_tune else 0,
         batch_size=batch_size,
-        learning_rate=learning_rate_for(source.n_features) if rate == "auto" else float(rate),
+        learning_rate=learning_rate_for(source.n_features, source.n_rows)
+        if rate == "auto"
+        else float(rate),
         validation_fraction=estimator.validation_fraction,
         patience=patience,
         precision=estimator.precision,
