@@ -138,13 +138,13 @@ _CONSTRUCTOR_PARAMETERS = {
     "max_epochs=auto": (
         'int or "auto"',
         "Maximum number of passes over the data. The learning rate warms up over the first tenth, "
-        'then decays as a cosine. "auto" makes at least 50 passes and 1,500 steps, in at most 500 '
-        "passes.",
+        'then decays as a cosine. "auto" makes 50 passes; more for 1,500 steps, up to 500 passes; '
+        "fewer if they take more than 9,000 steps, down to 30.",
     ),
     "batch_size": (
         'int or "auto"',
-        'Rows per step; "auto" takes a power of two near n_samples / 64, from 16 (32 of 700 samples '
-        "or more) to 256.",
+        'Rows per step; "auto" takes a power of two near n_samples / 64, from 16 (or 32, of 700 '
+        "samples or more) to 256.",
     ),
     "learning_rate": ("float", "Peak learning rate of Adam."),
     "learning_rate=auto": (

@@ -8,7 +8,6 @@ from torch import Generator
 
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
-from narrows.fitting.plan import epochs_for_steps
 from narrows.model.baseline import fit_baseline, sample_size
 
 __all__ = [
@@ -38,8 +37,8 @@ REFIT_ROWS = 2000
 _WIDEST, _NARROWEST = 512, 64
 _WIDTH_PER_FEATURE = 16
 
-_STEPS = 1500
-_MOST_EPOCHS = 500
+_LEAST_STEPS, _MOST_STEPS = 1500, 9000
+_LEAST_EPOCHS, _EPOCHS, _MOST_EPOCHS = 30, 50, 500
 
 _FEATURES_OF_HIGHEST_RATE = 64
 _ROWS_OF_LOWEST_RATE = 1000
@@ -91,14 +90,16 @@ def held_out_fraction(fraction: float | str, n_rows: int) -> float:
 
 
 def epochs_for(steps_per_epoch: int) -> int:
-    """Return the number of epochs: at least 50 and 1,500 steps, at most 500.
+    """Return the number of epochs: 50; more for 1,500 steps, up to 500; fewer if they take more
+    than 9,000 steps, down to 30.
 
     Examples
     --------
-    >>> epochs_for(5), epochs_for(200)
-    (300, 50)
+    >>> epochs_for(5), epochs_for(100), epochs_for(235)
+    (300, 50, 39)
     """
-    return epochs_for_steps(_STEPS, steps_per_epoch, most=_MOST_EPOCHS)
+    wanted = min(_EPOCHS, max(_LEAST_EPOCHS, math.ceil(_MOST_STEPS / steps_per_epoch)))
+    return min(_MOST_EPOCHS, max(wanted, math.ceil(_LEAST_STEPS / steps_per_epoch)))
 
 
 def beta_for(source: Source, scaling: Scaling, n_components: int, *, seed: int) -> float:
