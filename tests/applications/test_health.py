@@ -237,7 +237,9 @@ def test_a_net_worse_than_a_linear_guess_gets_advice(fitted, X, filled_in, rebui
 def test_the_table_marks_an_error_of_corrupted_rows(fitted, X):
     assert not fitted.inspect(X).gap.corrupted
     assert "of corrupted rows" not in fitted.inspect(X).table()
-    net = DenoisingAutoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    net = DenoisingAutoencoder(
+        2, hidden=(4,), linear_start=False, max_epochs=1, random_state=0
+    ).fit(X)
     (line,) = [line for line in net.inspect(X).table().splitlines() if "corrupted" in line]
     assert line.startswith("error in training") and line.endswith(", of corrupted rows")
 

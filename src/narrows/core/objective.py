@@ -30,8 +30,7 @@ class Objective(Trainable):
         super().__init__()
         self.corruption, self.encoder, self.decoder = corruption, encoder, decoder
         self.loss, self.penalties, self.stochastic = loss, penalties, encoder.stochastic
-        judged = (getattr(piece, "judged", True) for piece in (corruption, *penalties))
-        self.judged_by_total = self.stochastic or any(judged)
+        self.judged_by_total = self.stochastic or any(getattr(p, "judged", True) for p in penalties)
         self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
 
     def forward(

@@ -128,8 +128,7 @@ class Forward:
 class Corruption(Protocol):
     """x -> x~.
 
-    Nets with a corruption are judged by J of corrupted held-out rows, unless its ``judged`` is
-    False. If it ``admits_missing``, x may hold NaN: missing values do not count in the loss, and
+    If it ``admits_missing``, x may hold NaN: missing values do not count in the loss, and
     are replaced by the corruption's ``fill``, or by 0 if it has none.
     """
 

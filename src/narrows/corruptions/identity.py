@@ -26,8 +26,6 @@ class Identity:
     """
 
     admits_missing: ClassVar[bool] = False
-    judged: ClassVar[bool] = False
-    """It leaves rows clean, so that epochs are compared by the error of clean rows."""
 
     def __call__(self, x: Rows, *, generator: Generator) -> Corrupted:
         return Corrupted(x)

@@ -13,6 +13,7 @@ from narrows.core.custom_pieces import (
 )
 from narrows.core.pieces import piece_from_spec
 from narrows.core.terms import Trainable
+from narrows.corruptions import Identity
 from narrows.data.source import Source, with_targets
 from narrows.data.splitting import Split
 from narrows.fitting.plan import Plan
@@ -59,6 +60,8 @@ def new_model(plan: Plan, source: Source) -> Model:
     check_loss(model, source)
     _try_custom_pieces(plan, model, source)
     objective.start_at(scaled_mean(plan))
+    if model.n_components >= source.n_features and not isinstance(objective.corruption, Identity):
+        objective.judged_by_total = True  # on clean rows a code so wide is best if it only copies
     return model
 
 

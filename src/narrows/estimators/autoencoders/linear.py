@@ -102,7 +102,7 @@ class LinearAutoencoder(AbstractAutoencoder):
         penalties: Any = (),
         augmentation: Any = None,
         scale: str = "auto",
-        max_epochs: int = 100,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         learning_rate: float = 1e-2,
         weight_decay: float = 0.0,
