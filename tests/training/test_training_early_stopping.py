@@ -10,6 +10,7 @@ import torch
 from training_runs import equal, small, small_trainer, weights
 
 from narrows.data.array_sources import DenseSource
+from narrows.training.early_stopping import EarlyStopping, HeldOutErrors
 from narrows.training.loop import held_out_errors, train
 from narrows.training.watch import Watch
 
@@ -65,3 +66,13 @@ def test_held_out_values_do_not_affect_the_first_epoch(worsening: dict[str, Any]
     worsening["validation"] = DenseSource(torch.full((3, 4), 7.0))
     train(second, **worsening)
     assert equal(weights(first), weights(second))
+
+
+def test_an_older_checkpoints_best_error_counts():
+    net, stopping = torch.nn.Linear(1, 1), EarlyStopping(3)
+    best = {f"best.{name}": value for name, value in net.state_dict().items()}
+    stopping.restore(best, {"best_epoch": 4, "best_error": 1.0})
+    stopping.update(5, HeldOutErrors(2.0, torch.tensor([2.0])), torch.nn.Linear(1, 1))
+    assert stopping.best_epoch == 4
+    assert stopping.restore_best(other := torch.nn.Linear(1, 1)) == 4
+    assert torch.equal(other.weight, net.weight)

@@ -141,7 +141,8 @@ class EarlyStopping:
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, object]) -> None:
         """Load the tensors and values of ``state``."""
-        self.best_epoch, self._since = int(values["best_epoch"]), int(values["since"])  # pyright: ignore[reportArgumentType]
+        self.best_epoch = int(values["best_epoch"])  # pyright: ignore[reportArgumentType]
+        self._since = int(values.get("since", 0))  # pyright: ignore[reportArgumentType]
 
         def errors(name: object) -> HeldOutErrors | None:
             if f"error.{name}" not in values:
@@ -151,6 +152,9 @@ class EarlyStopping:
             return HeldOutErrors(mean, rows, tensors.get("held_out.weights"), of_rows)
 
         self._best, self._start = errors("best"), errors("start")
+        if "best_error" in values:  # an older checkpoint
+            mean = float(values["best_error"])  # pyright: ignore[reportArgumentType]
+            self._best = HeldOutErrors(mean, torch.empty(0), of_rows=False)
         self.all = []
         while (found := errors(len(self.all))) is not None:
             self.all.append(found)
