@@ -112,6 +112,44 @@ def test_missing_values_do_not_prevent_the_start(table, rng):
     assert squared_error(table, net.reconstruct(table)) < 1.2 * pca_error(table)
 
 
+@pytest.mark.parametrize("k", [1, 4, 8])
+def test_the_largest_k_of_signed_components_are_no_worse_than_the_first_k(k, table):
+    net = SparseAutoencoder(128, sparsity="top_k", k=k)
+    new, rows = table[:200], table[200:]
+    pca = PCA(k).fit(rows)
+    expected = squared_error(new, pca.inverse_transform(pca.transform(new)))
+    fitted = start(net, rows)
+    assert squared_error(new, fitted.reconstruct(new)) <= expected
+    assert ((fitted.transform(new) > 0).sum(axis=1) <= k).all()
+
+
+def test_a_wide_rectified_code_starts_half_at_zero(table):
+    net = start(SparseAutoencoder(80), table)
+    codes = net.transform(table)
+    assert squared_error(table, net.reconstruct(table)) < 1e-3 * squared_error(table, 0)
+    assert 0.3 < (codes == 0).mean() < 0.7
+
+
+def test_every_unit_of_a_wide_sparse_code_can_learn(table):
+    encoder = start(SparseAutoencoder(80, sparsity="top_k"), table).model_.objective.encoder
+    assert (encoder.weights[0].square().sum(dim=0) > 0).all()
+
+
+def test_a_sparse_code_of_sparse_rows_starts_too(rng):
+    import scipy.sparse as sp
+
+    x = sp.random_array((60, 30), density=0.2, rng=rng, format="csr")
+    net = start(SparseAutoencoder(70, sparsity="top_k", k=20), x)
+    assert net.transform(x).shape == (60, 70)
+
+
+def test_the_contraction_is_a_tenth_of_the_error(table):
+    ae = start(ContractiveAutoencoder(WIDTH), table)
+    net, x = ae.model_.objective, torch.from_numpy(table).float()
+    terms = net(x, generator=torch.Generator().manual_seed(0))
+    assert float(terms.penalty) == pytest.approx(float(terms.loss) / 10, rel=0.02)
+
+
 def test_a_variational_start_has_the_likelihood_of_probabilistic_pca(table):
     ae = start(VariationalAutoencoder(WIDTH), table)
     net, beta = ae.model_.objective, ae.model_.parameters["beta"]
@@ -211,6 +249,20 @@ def test_entries_start_at_centers_of_the_codes(rng):
     with torch.no_grad():
         z = encoder(x).preactivation
         assert float((encoder(x).h - z).square().sum() / z.square().sum()) < 0.02
+
+
+def test_entries_reach_beyond_the_codes_of_few_rows(rng):
+    x = torch.from_numpy(rng.normal(size=(10, 3))).float()
+    encoder = QuantizedEncoder(
+        [3, 1], n_groups=1, n_entries=64, activation="silu",
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    axis = torch.tensor([[1.0, 0.0, 0.0]])
+    assert encoder.start_linear(LinearCode(axis, torch.zeros(3), torch.ones(1), 0.1, x))
+    low, high = float(x[:, 0].min()), float(x[:, 0].max())
+    for beyond in (low - 0.2 * (high - low), high + 0.2 * (high - low)):
+        nearest = encoder.project(torch.tensor([[beyond]]))
+        assert abs(float(nearest) - beyond) < (high - low) / 32
 
 
 def test_the_clamp_keeps_the_gradient_of_outputs_on_the_wrong_side():

@@ -7,14 +7,22 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
 
-from narrows import Autoencoder, load
+from narrows import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+    load,
+)
 from narrows.cli import run as cli
 from narrows.data.splitting import Grouping
 from narrows.estimators.autoencoders.fit import fit_autoencoder, held_out_evaluation
 from narrows.fitting.auto_settings import held_out_fraction
 from narrows.fitting.trials import choose_epoch
-from narrows.training.early_stopping import HeldOutErrors, clearly_lower
+from narrows.training.early_stopping import EarlyStopping, HeldOutErrors, clearly_lower
 from narrows.training.loop import TrainingStopped
 
 
@@ -29,10 +37,11 @@ def rows_of(rng, n):
     return np.column_stack([z, z[:, 0] ** 2, np.sin(3 * z[:, 1]), z @ rng.normal(size=(2, 4))])
 
 
-def test_an_epoch_must_be_better_by_more_than_its_standard_error():
+def test_an_epoch_must_be_better_by_more_than_two_standard_errors():
     start = errors(1.0, 2.0, 3.0, 4.0)
     assert clearly_lower(errors(0.9, 1.9, 2.9, 3.9), start)
     assert not clearly_lower(errors(0.0, 3.0, 2.0, 4.5), start)  # lower, but by chance
+    assert not clearly_lower(errors(0.1, 2.1, 2.1, 4.1), start)  # by 1.4 standard errors
     assert not clearly_lower(errors(1.0), errors(2.0))  # one row has no standard error
 
 
@@ -49,6 +58,74 @@ def test_all_trials_choose_one_epoch():
     chosen = choose_epoch([first, second], first=0)
     assert chosen.epoch == 1  # 3 is not of all trials, 2 is worse in the second
     assert chosen.held_out.rows.tolist() == pytest.approx([1.0, 1.1, 1.2, 1.1])
+
+
+def judged(mean, *rows):
+    """Return errors of rows beside a J whose epochs must not cost any error."""
+    return HeldOutErrors(mean, torch.tensor(rows), judged_by="bounded")
+
+
+def test_trials_choose_the_lowest_j_among_epochs_with_a_lower_error():
+    start = judged(9.0, 1.0, 1.0, 1.0)
+    better, worse = judged(5.0, 0.7, 0.8, 0.8), judged(2.0, 1.2, 1.1, 1.3)
+    assert choose_epoch([[start, better, worse]], first=0).epoch == 1
+    assert choose_epoch([[start, worse, worse]], first=0).epoch == 0
+    assert choose_epoch([[better, worse]], first=1).epoch == 2  # no start to compare with
+
+
+def test_early_stopping_keeps_no_epoch_out_of_bounds_but_waits_for_it():
+    net = torch.nn.Linear(1, 1)
+    stopping = EarlyStopping(patience=2)
+    js = [judged(9.0, 1.0, 1.0), judged(5.0, 1.2, 1.3), judged(4.0, 1.2, 1.3)]
+    assert not any(stopping.update(i, errors, net) for i, errors in enumerate(js))
+    assert stopping.best_epoch == 0
+    restored = EarlyStopping(patience=2)
+    restored.restore(*stopping.state())
+    for one in (stopping, restored):
+        assert not one.update(3, judged(4.5, 1.2, 1.3), net)
+        assert one.update(4, judged(4.5, 1.2, 1.3), net)  # two epochs after that of J = 4
+
+
+def test_checkpoints_of_before_say_how_errors_are_judged():
+    stopping = EarlyStopping(patience=None)
+    stopping.update(1, errors(1.0, 2.0), torch.nn.Linear(1, 1))
+    tensors, values = stopping.state()
+    del values["lowest"]
+    for old, kind in ((True, "error"), (False, "objective")):
+        values["error.best"] = [1.5, old]
+        restored = EarlyStopping(patience=None)
+        restored.restore(tensors, values)
+        assert restored.state()[1]["error.best"] == [1.5, kind]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        DenoisingAutoencoder(3, corruption="gaussian:2.0", random_state=0),
+        VariationalAutoencoder(3, random_state=0),
+        SparseAutoencoder(3, random_state=0),
+        ContractiveAutoencoder(3, random_state=0),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_defaults_cost_no_error_beside_the_linear_code(estimator, rng):
+    x = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 10)) + 0.5 * rng.normal(size=(300, 10))
+    fitted = estimator.set_params(max_epochs=20, scale="none").fit(x[:100])
+    assert fitted.model_.objective.judged_by == "bounded"
+    pca = PCA(3).fit(x[:100])
+    by_pca = np.square(x[100:] - pca.inverse_transform(pca.transform(x[100:]))).mean()
+    assert np.square(x[100:] - fitted.reconstruct(x[100:])).mean() < 1.03 * by_pca
+
+
+def test_a_penalty_that_is_asked_for_counts(rng):
+    x = rng.normal(size=(60, 5))
+    for estimator in (
+        SparseAutoencoder(2, weight=0.01),
+        VariationalAutoencoder(2, beta=1.0),
+        Autoencoder(2, penalties=("l2:0.1",)),
+    ):
+        fitted = estimator.set_params(max_epochs=1, random_state=0).fit(x)
+        assert fitted.model_.objective.judged_by == "objective"
 
 
 def test_folds_hold_out_every_row_once_and_keep_groups_together():

@@ -14,7 +14,7 @@ __all__ = ["OPTIONS", "estimator_options", "new_estimator"]
 
 # Names, defaults and meaning are those of the estimators; a test compares them.
 OPTIONS: dict[str, tuple[Any, str]] = {
-    "-k --code --n-components": (int, "Width of the code.  [32]"),
+    "-k --code --n-components": (str, "Width of the code.  [auto]"),
     "--hidden": (str, "Widths of the hidden layers, such as 1000,500,250; '' for none.  [auto]"),
     "--activation": (
         str,
@@ -48,7 +48,7 @@ _CONV_ARGUMENTS: dict[str, dict[str, Any]] = {
     "convolutional": {},
     "denoising": {"corruption": "masking"},
     "plain": {},
-    "variational": {"beta": 1.0},
+    "variational": {"beta": "auto"},
 }
 """The variants that `--net conv` takes, and the arguments of ConvolutionalAutoencoder they fix."""
 
@@ -142,6 +142,7 @@ _NUMBERS: dict[str, Callable[[str, str], float]] = {
     "batch_size": _integer,
     "learning_rate": _number,
     "max_epochs": _integer,
+    "n_components": _integer,
     "patience": _integer,
     "validation_fraction": _number,
 }

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from narrows.core.linear_kernels import affine
 from narrows.core.sparse import Rows, SparseRows
 
 __all__ = ["LinearCode", "LinearPath", "start_as"]
+
+_SHORT = 0.1
+"""Length of the directions of units that are left over."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,42 @@ class LinearCode:
         distances of codes are those of the rows along V. ``bias`` (n_out,), n_out >= k, says how
         wide M is; further columns are 0.
         """
-        factor = deviation / self.deviations.square().mean().sqrt()
-        return self._layer(self.components * factor, bias)
+        return self._layer(self.components * self._factor(deviation), bias)
 
     def whitened_layer(self, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Return M, c as ``layer`` does, with deviation 1 of every number."""
         return self._layer(self.components / self.deviations[:, None], bias)
+
+    def signed_layer(self, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return M, c of a layer of units that are 0 where they are negative, (n_features, n_out).
+
+        Two units have the directions v and -v, so that one of them is v' (x - mean) without its
+        sign. Units that are left over have random directions, a tenth as long.
+        """
+        directions = self._signed_directions(bias) * self._factor(1.0)
+        return self._layer(directions, bias)
+
+    def signed_decoder(self, bias: Tensor) -> Tensor:
+        """Return the B, (n_out, n_features), with h B = (x - mean) V' V for h of ``signed_layer``.
+
+        Units that are left over change nothing.
+        """
+        matrix = self._signed_directions(bias) / self._factor(1.0)
+        matrix[2 * self._n_pairs(bias) :] = 0
+        return matrix
+
+    def _n_pairs(self, bias: Tensor) -> int:
+        return min(len(self.components), len(bias) // 2)
+
+    def _signed_directions(self, bias: Tensor) -> Tensor:
+        pairs = self.components[: self._n_pairs(bias)]
+        n_others = len(bias) - 2 * len(pairs)
+        mixed = torch.randn(n_others, len(self.components), generator=Generator().manual_seed(0))
+        others = nn.functional.normalize(mixed) @ self.components
+        return torch.cat([pairs, -pairs, _SHORT * others])
+
+    def _factor(self, deviation: float) -> Tensor:
+        return deviation / self.deviations.square().mean().sqrt()
 
     def _layer(self, directions: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         matrix = bias.new_zeros(len(self.mean), len(bias))

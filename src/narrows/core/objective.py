@@ -30,7 +30,8 @@ class Objective(Trainable):
         super().__init__()
         self.corruption, self.encoder, self.decoder = corruption, encoder, decoder
         self.loss, self.penalties, self.stochastic = loss, penalties, encoder.stochastic
-        self.judged_by_total = self.stochastic or any(getattr(p, "judged", True) for p in penalties)
+        judged = self.stochastic or any(getattr(p, "judged", True) for p in penalties)
+        self.judged_by = "objective" if judged else "error"
         self.tasks = nn.ModuleList(p for p in penalties if isinstance(p, nn.Module))
 
     def forward(

@@ -175,6 +175,13 @@ class Encoder(nn.Module, ABC):
         """
         return False
 
+    def linear_decoder(self, code: LinearCode) -> Tensor | None:
+        """Return the B with h B = x - mean, as far as the code goes, after ``start_linear``.
+
+        It is (n_components, features); None, the default, if it has to be fitted to codes.
+        """
+        return None
+
 
 class Decoder(nn.Module, ABC):
     """g: codes (batch, n_components) to natural parameters (batch, features), means or logits.

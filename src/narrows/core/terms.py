@@ -28,8 +28,9 @@ class Trainable(nn.Module, ABC):
     stochastic: bool = False
     """Whether its code is drawn at random."""
 
-    judged_by_total: bool = False
-    """Whether epochs are compared by J, not by ``error``, on held-out rows."""
+    judged_by: str = "error"
+    """How epochs are compared on held-out rows: by their ``error``, by the "objective" J, or by J
+    among the epochs whose error is clearly lower than that of epoch 0, if it is "bounded" so."""
 
     @abstractmethod
     def forward(

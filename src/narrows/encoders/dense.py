@@ -115,6 +115,7 @@ class DenseEncoder(Encoder):
         self._slopes = [SLOPES[activation]] * (len(widths) - 2)
         self.code_slope = SLOPES[code_activation]
         self._range = RANGES[code_activation]
+        self._rectifies = code_activation == "relu"
         self._nearly_linear = NEARLY_LINEAR[code_activation]
 
     def layers(
@@ -149,10 +150,19 @@ class DenseEncoder(Encoder):
 
     def linear_layer(self, code: LinearCode) -> tuple[Tensor, Tensor]:
         """Return M, c of the z = x M + c for which a_k(z) is a linear code: shifted and scaled to
-        where a_k is nearly linear."""
+        where a_k is nearly linear, or by two units for a number, where a_k is relu and there are
+        enough of them."""
+        if self._is_signed(code):
+            return code.signed_layer(self.biases[-1])
         center, scale = self._nearly_linear
         matrix, bias = code.layer(self.biases[-1], deviation=scale)
         return matrix, bias + center
+
+    def linear_decoder(self, code: LinearCode) -> Tensor | None:
+        return code.signed_decoder(self.biases[-1]) if self._is_signed(code) else None
+
+    def _is_signed(self, code: LinearCode) -> bool:
+        return self._rectifies and len(self.biases[-1]) >= 2 * len(code.components)
 
     def project(self, h: Codes) -> Codes:
         """Clamp h to the range of the code's activation."""

@@ -134,13 +134,11 @@ class QuantizedEncoder(Encoder):
     def _start_entries(self, z: Codes) -> None:
         """Set the entries of every group to centers of its parts of z, found by k-means.
 
-        They begin at evenly spaced ranks along each part's widest coordinate.
+        Centers that no row is nearest to stay where they began.
         """
         groups, n_entries, _ = self.entries.shape
-        ranks = torch.linspace(0, len(z) - 1, n_entries).round().long()
         for group, part in enumerate(z.unflatten(1, (groups, -1)).unbind(dim=1)):
-            widest = part.var(dim=0, correction=0).argmax()
-            centers = part[part[:, widest].argsort()[ranks]]
+            centers = _first_centers(part, n_entries)
             for _ in range(_K_MEANS_ROUNDS):
                 nearest = torch.cdist(part, centers).argmin(dim=1)
                 counts = torch.bincount(nearest, minlength=n_entries)[:, None]
@@ -164,3 +162,21 @@ class QuantizedEncoder(Encoder):
         chosen = torch.zeros_like(self.idle, dtype=torch.bool)
         chosen.scatter_(1, self.choices(z).t(), True)
         self.idle.add_(len(z)).masked_fill_(chosen, 0)
+
+
+def _first_centers(part: Tensor, n_entries: int) -> Tensor:
+    """Return where k-means of rows (n_rows, width) begins, (n_entries, width).
+
+    Rows at evenly spaced ranks along the widest coordinate. Of single numbers half of the centers
+    are instead evenly spaced over 1.5 times their range, for numbers unlike those of few rows.
+    """
+    n_spaced = n_entries // 2 if part.shape[1] == 1 else 0
+    ranks = torch.linspace(0, len(part) - 1, n_entries - n_spaced).round().long()
+    widest = part.var(dim=0, correction=0).argmax()
+    centers = part[part[:, widest].argsort()[ranks]]
+    if not n_spaced:
+        return centers
+    low, high = part.min(), part.max()
+    margin = (high - low) / 4
+    spaced = torch.linspace(float(low - margin), float(high + margin), n_spaced).to(part)
+    return torch.cat([centers, spaced[:, None]])

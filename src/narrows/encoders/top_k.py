@@ -93,8 +93,11 @@ class TopKEncoder(Encoder):
         return Code(h=h, preactivation=preactivation)
 
     def start_linear(self, code: LinearCode) -> bool:
-        matrix, bias = code.layer(self.biases[-1])
+        matrix, bias = code.signed_layer(self.biases[-1])
         return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
+
+    def linear_decoder(self, code: LinearCode) -> Tensor:
+        return code.signed_decoder(self.biases[-1])
 
     def project(self, h: Codes) -> Codes:
         """Keep the ``k`` largest positive numbers of every row of h, and set the others to 0."""

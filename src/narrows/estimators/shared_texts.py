@@ -41,6 +41,12 @@ _CONSTRUCTOR_PARAMETERS = {
         "is trained too, also of the units of each of its layers.",
     ),
     "reconstruction_weight": ("float", 'Weight of the autoencoder\'s J with training="joint".'),
+    "n_components=auto": (
+        'int or "auto"',
+        'Width of the code. "auto" takes the number of principal components that stand out from '
+        "noise, by parallel analysis, up to 32; for images and sparse rows 32, or half of the "
+        "number of features if that is less.",
+    ),
     "max_features": (
         "int or None",
         "For texts: number of words to count, the most frequent ones; None counts all.",

@@ -6,9 +6,10 @@ import math
 
 from torch import Generator
 
+from narrows.core.activations import NEARLY_LINEAR
 from narrows.data.scaling import Scaling
 from narrows.data.source import Source
-from narrows.model.baseline import fit_baseline, sample_size
+from narrows.model.baseline import Baseline, fit_baseline, sample_size
 
 __all__ = [
     "FEW_ROWS",
@@ -16,6 +17,7 @@ __all__ = [
     "REFIT_ROWS",
     "TOO_FEW_ROWS",
     "beta_for",
+    "contraction_for",
     "epochs_for",
     "held_out_fraction",
     "hidden_for",
@@ -39,6 +41,10 @@ _WIDTH_PER_FEATURE = 16
 
 _LEAST_STEPS, _MOST_STEPS = 1500, 9000
 _LEAST_EPOCHS, _EPOCHS, _MOST_EPOCHS = 30, 50, 500
+
+_CONTRACTION = 0.1
+_STEEPEST = 0.25
+"""The slope of a sigmoid at 0."""
 
 _FEATURES_OF_HIGHEST_RATE = 64
 _ROWS_OF_LOWEST_RATE = 1000
@@ -105,12 +111,38 @@ def epochs_for(steps_per_epoch: int) -> int:
 def beta_for(source: Source, scaling: Scaling, n_components: int, *, seed: int) -> float:
     """Return the weight of a KL divergence beside squared error: half of the variance per feature
     that PCA of the same width leaves over. 1 if it leaves none, or the rows have no PCA."""
+    found = _linear_code(source, scaling, n_components, seed=seed)
+    if found is None:
+        return 1.0
+    baseline, left_over, _ = found
+    return left_over / 2 / max(1, source.n_features - len(baseline.components)) or 1.0
+
+
+def contraction_for(source: Source, scaling: Scaling, n_components: int, *, seed: int) -> float:
+    """Return the weight at which a contractive penalty on a linear start is a tenth of its squared
+    error: 0.1 if it has no error, or the rows have no PCA."""
+    found = _linear_code(source, scaling, n_components, seed=seed)
+    if found is None:
+        return _CONTRACTION
+    baseline, left_over, variance = found
+    _, deviation = NEARLY_LINEAR["sigmoid"]
+    slope = _STEEPEST * deviation / variance**0.5 if variance else 0.0
+    if not slope * left_over:
+        return _CONTRACTION
+    return _CONTRACTION * left_over / (len(baseline.components) * slope**2)
+
+
+def _linear_code(
+    source: Source, scaling: Scaling, n_components: int, *, seed: int
+) -> tuple[Baseline, float, float] | None:
+    """Return PCA, its mean squared error, and the mean variance of its codes; None without PCA."""
     baseline = fit_baseline(source, scaling, n_components, seed=seed)
     if baseline is None:
-        return 1.0
+        return None
     rows = source.sample(sample_size(source), generator=Generator().manual_seed(seed))
-    left_over = float(baseline.error(scaling.forward(rows)).mean())
-    return left_over / 2 / max(1, source.n_features - len(baseline.components)) or 1.0
+    x = scaling.forward(rows)
+    codes = baseline.codes(x)
+    return baseline, float(baseline.error(x).mean()), float(codes.var(dim=0, correction=0).mean())
 
 
 def patience_for(max_epochs: int) -> int:

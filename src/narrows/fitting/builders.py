@@ -30,7 +30,15 @@ from narrows.training.trainer import Trainer
 from narrows.training.watch import Watch
 from narrows.variants.building import build_objective
 
-__all__ = ["check_loss", "minimize", "new_model", "new_trainable", "new_trainer", "scaled_mean"]
+__all__ = [
+    "bound_errors",
+    "check_loss",
+    "minimize",
+    "new_model",
+    "new_trainable",
+    "new_trainer",
+    "scaled_mean",
+]
 
 _TRIED = 2
 """Rows on which a user's own pieces are tried."""
@@ -61,8 +69,20 @@ def new_model(plan: Plan, source: Source) -> Model:
     _try_custom_pieces(plan, model, source)
     objective.start_at(scaled_mean(plan))
     if model.n_components >= source.n_features and not isinstance(objective.corruption, Identity):
-        objective.judged_by_total = True  # on clean rows a code so wide is best if it only copies
+        objective.judged_by = "objective"  # on clean rows a code so wide is best if it only copies
     return model
+
+
+def bound_errors(plan: Plan, model: Model) -> None:
+    """Bound the errors of the epochs of a net that has started linear, if its plan says so.
+
+    An epoch then has to reconstruct clean rows better than the linear code, whatever corruption,
+    noise and penalties gain. A code as wide as the rows has no error at the start, and so no bound.
+    """
+    objective = model.objective
+    disturbed = objective.judged_by == "objective" or not isinstance(objective.corruption, Identity)
+    if plan.bounded and disturbed and model.n_components < model.schema.n_features:
+        objective.judged_by = "bounded"
 
 
 def _try_custom_pieces(plan: Plan, model: Model, source: Source) -> None:

@@ -61,14 +61,14 @@ def choose_loss(
 
     Proportions get the multinomial loss. Dense values in [0, 1] get squared error through a clamp,
     so that reconstructions stay in range and errors are comparable with PCA's.
-    All others get squared error. If a ``likelihood`` in nats is needed, values in [0, 1] get the
+    All others get squared error. If a ``likelihood`` is needed, values of 0 and 1 alone get the
     Bernoulli loss.
     """
     if kind in SHARES:
         return {"name": "multinomial"}
     within = statistics.low >= 0 and statistics.high <= 1
     within = kind == "unit" or (kind == "none" and within)
-    if likelihood and (kind == "unit" or (within and _all_within(statistics))):
+    if likelihood and within and statistics.whole_numbers and _all_within(statistics):
         return {"name": "bernoulli"}
     if within and not source.sparse:
         return {"name": "squared_error", "link": "clamp"}

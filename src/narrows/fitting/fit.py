@@ -14,6 +14,7 @@ from narrows.artefact import Artefact
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.fitting.builders import (
+    bound_errors,
     check_loss,
     minimize,
     new_model,
@@ -140,6 +141,8 @@ def _train(
     started = False
     if plan.linear_start and model.baseline is not None:
         started = start_at_linear_code(model, rows.training, model.baseline, seed=plan.seed)
+    if started:
+        bound_errors(plan, model)
     layers: list[list[Epoch]] = []
     if plan.pretraining is not None:
         device = resolve_device(plan.device)

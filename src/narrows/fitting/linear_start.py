@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from narrows.core.linear_path import LinearCode
 from narrows.core.objective import Objective
 from narrows.core.slots import Loss
-from narrows.core.sparse import Rows, SparseRows, dense_rows
+from narrows.core.sparse import Rows, dense_rows
 from narrows.core.weights import fill_missing
 from narrows.data.source import Source, drawn_by_weight
 from narrows.model.baseline import Baseline
@@ -51,6 +51,9 @@ def start_at_linear_code(model: Model, source: Source, baseline: Baseline, *, se
     if code is None or not objective.encoder.start_linear(code):
         return False
     objective.eval()
+    known = objective.encoder.linear_decoder(code)
+    if known is not None and _is_squared_error(objective.loss):
+        return objective.decoder.start_linear(known, known.new_zeros(len(known)), code.mean)
     h = objective.encoder(x).h
     return objective.decoder.start_linear(*_best_decoder(objective, h, x, weights))
 
@@ -59,7 +62,7 @@ def _linear_code(baseline: Baseline, x: Rows, weights: Tensor | None) -> LinearC
     """Return the baseline's code of rows; None if the rows are all alike."""
     components = baseline.components
     mean = components.new_zeros(components.shape[1]) if baseline.mean is None else baseline.mean
-    deviations = _deviations(_codes(x, components), weights)
+    deviations = _deviations(baseline.codes(x), weights)
     kept = deviations > _SMALLEST * deviations.max()
     if not bool(kept.any()):
         return None
@@ -79,12 +82,6 @@ def _deviations(values: Tensor, weights: Tensor | None) -> Tensor:
     return _mean((values - _mean(values, weights)).square(), weights).sqrt()
 
 
-def _codes(x: Rows, components: Tensor) -> Tensor:
-    if isinstance(x, SparseRows):
-        return x.matmul(components.t().contiguous())
-    return x @ components.t()
-
-
 def _best_decoder(
     objective: Objective, h: Tensor, x: Rows, weights: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -94,7 +91,7 @@ def _best_decoder(
     """
     center, x = _mean(h, weights), dense_rows(x)
     centered, mean = (h - center).double(), _mean(x, weights)
-    if getattr(objective.loss, "link", None) not in ("identity", "clamp"):
+    if not _is_squared_error(objective.loss):
         matrix, output = _minimized(objective.loss, h - center, x, weights)
         return matrix, center, output
     counted = centered if weights is None else centered * weights[:, None]
@@ -102,6 +99,10 @@ def _best_decoder(
     gram = counted.t() @ centered + ridge * torch.eye(h.shape[1], dtype=torch.float64)
     matrix = torch.linalg.solve(gram, counted.t() @ x.double()).float()
     return matrix, center, mean
+
+
+def _is_squared_error(loss: Loss) -> bool:
+    return getattr(loss, "link", None) in ("identity", "clamp")
 
 
 @torch.enable_grad()

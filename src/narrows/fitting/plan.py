@@ -45,6 +45,9 @@ class Plan:
     neighbors_by: str = "rows"
     sampled_words: int = 0
     linear_start: bool = False
+    bounded: bool = False
+    """Whether an epoch has to reconstruct clean rows better than the linear start to be chosen."""
+
     refit: str | None = None
     """When the net is trained again on all rows: "always", "at_start" (if the linear start is the
     best, which costs little), or never."""

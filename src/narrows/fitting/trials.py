@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from narrows.training.early_stopping import HeldOutErrors, clearly_lower
+from narrows.training.early_stopping import HeldOutErrors, clearly_lower, within_bound
 from narrows.training.record import Epoch, TrainingRecord
 
 __all__ = ["Chosen", "choose_epoch", "merged_record"]
@@ -28,7 +28,8 @@ def choose_epoch(trials: Sequence[Sequence[HeldOutErrors]], *, first: int) -> Ch
     """Return the epoch with the lowest error, over the held-out rows of all trials.
 
     ``trials`` hold the errors of each trial after every epoch, from the ``first``, which is 0 if
-    the start counts. The start is left only if the errors are clearly lower than its own.
+    the start counts. The start is left only if the errors are clearly lower than its own, and
+    within their bound.
 
     Examples
     --------
@@ -39,7 +40,9 @@ def choose_epoch(trials: Sequence[Sequence[HeldOutErrors]], *, first: int) -> Ch
     """
     n_epochs = min(map(len, trials))
     pooled = [_pooled([trial[i] for trial in trials]) for i in range(n_epochs)]
-    best = min(range(n_epochs), key=lambda i: pooled[i].mean)
+    start = pooled[0] if first == 0 else None
+    bounded = [i for i in range(n_epochs) if i == 0 or within_bound(pooled[i], start)]
+    best = min(bounded, key=lambda i: pooled[i].mean)
     if first == 0 and not clearly_lower(pooled[best], pooled[0]):
         best = 0
     return Chosen(best + first, pooled[best])
@@ -55,7 +58,7 @@ def _pooled(parts: Sequence[HeldOutErrors]) -> HeldOutErrors:
             [torch.ones(len(p.rows)) if p.weights is None else p.weights for p in parts]
         )
     rows = torch.cat([part.rows for part in parts])
-    return HeldOutErrors(mean, rows, weights, all(part.of_rows for part in parts))
+    return HeldOutErrors(mean, rows, weights, parts[0].judged_by)
 
 
 def merged_record(

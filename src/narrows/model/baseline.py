@@ -40,14 +40,18 @@ class Baseline:
     components: Tensor
     mean: Tensor | None = None
 
+    def codes(self, x: Rows) -> Tensor:
+        """Return x V' of scaled rows, up to a shift; NaN counts as the mean."""
+        if isinstance(x, SparseRows):
+            return x.matmul(self.components.t().contiguous())
+        centered = (x if self.mean is None else x - self.mean).nan_to_num(nan=0.0)
+        return centered @ self.components.t()
+
     def reconstruct(self, x: Rows) -> Outputs:
         """Return the least-squares reconstruction of scaled rows; NaN counts as the mean."""
         if isinstance(x, SparseRows) and self.mean is not None:
             x = x.to_dense()
-        if isinstance(x, SparseRows):
-            return x.matmul(self.components.t().contiguous()) @ self.components
-        centered = (x if self.mean is None else x - self.mean).nan_to_num(nan=0.0)
-        rebuilt = (centered @ self.components.t()) @ self.components
+        rebuilt = self.codes(x) @ self.components
         return rebuilt if self.mean is None else rebuilt + self.mean
 
     def error(self, x: Rows) -> PerSample:

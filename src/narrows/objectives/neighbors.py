@@ -112,7 +112,7 @@ class NeighborObjective(Trainable):
         self._labels = labels
         self.objective = objective
         self.stochastic = objective.stochastic
-        self.judged_by_total = objective.judged_by_total
+        self.judged_by = objective.judged_by
         self._targets = targets
 
     def forward(

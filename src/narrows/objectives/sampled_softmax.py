@@ -42,7 +42,7 @@ class SampledSoftmax(Trainable):
         super().__init__()
         self.objective = objective
         self.stochastic = objective.stochastic
-        self.judged_by_total = objective.judged_by_total
+        self.judged_by = objective.judged_by
         self._n_drawn = n_drawn
 
     def forward(

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["EarlyStopping", "HeldOutErrors", "clearly_lower"]
+__all__ = ["EarlyStopping", "HeldOutErrors", "clearly_lower", "within_bound"]
+
+_STANDARD_ERRORS = 2
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,15 @@ class HeldOutErrors:
         The error L of every row, float32 (n_rows,).
     weights : Tensor or None
         How much each row counts, (n_rows,), of mean 1.
-    of_rows : bool
-        Whether ``mean`` is the weighted mean of ``rows``, and not of J.
+    judged_by : str
+        "error" if ``mean`` is the weighted mean of ``rows``, otherwise it is that of J: see
+        ``Trainable.judged_by``.
     """
 
     mean: float
     rows: Tensor
     weights: Tensor | None = None
-    of_rows: bool = True
+    judged_by: str = "error"
 
     @property
     def mean_of_rows(self) -> float:
@@ -38,14 +41,16 @@ class HeldOutErrors:
         return float((self.rows if self.weights is None else self.rows * self.weights).mean())
 
 
-def clearly_lower(errors: HeldOutErrors, others: HeldOutErrors) -> bool:
-    """Return whether errors are lower than those of the same rows at another time.
+def clearly_lower(errors: HeldOutErrors, start: HeldOutErrors) -> bool:
+    """Return whether errors are lower than those of the same rows at epoch 0.
 
-    If means of rows are compared, by more than the standard error of the mean difference.
+    If they are judged by J alone, lower is enough. Otherwise errors of rows are compared, and have
+    to be lower by more than two standard errors of the mean difference, since the epoch is the best
+    of many.
 
     References
     ----------
-    Breiman, Friedman, Olshen, Stone (1984), "Classification and regression trees" (the rule of one
+    Breiman, Friedman, Olshen, Stone (1984), "Classification and regression trees" (a rule of one
     standard error).
 
     Examples
@@ -54,21 +59,40 @@ def clearly_lower(errors: HeldOutErrors, others: HeldOutErrors) -> bool:
     >>> clearly_lower(HeldOutErrors(1.87, after), HeldOutErrors(2.0, before))
     True
     """
-    if not (errors.of_rows and others.of_rows):
-        return errors.mean < others.mean
-    differences = errors.rows.double() - others.rows.double()
+    lower = errors.mean < start.mean
+    if "objective" in (errors.judged_by, start.judged_by):
+        return lower
+    differences = errors.rows.double() - start.rows.double()
     if errors.weights is not None:
         differences = differences * errors.weights
     n = len(differences)
-    return n > 1 and bool(differences.mean() + differences.std() / n**0.5 < 0)
+    return (
+        lower
+        and n > 1
+        and bool(differences.mean() + _STANDARD_ERRORS * differences.std() / n**0.5 < 0)
+    )
+
+
+def within_bound(errors: HeldOutErrors, start: HeldOutErrors | None) -> bool:
+    """Return whether errors of rows that are bounded by those of epoch 0 are clearly lower.
+
+    Examples
+    --------
+    >>> start = HeldOutErrors(5.0, torch.tensor([1.0, 2.0]), judged_by="bounded")
+    >>> after = HeldOutErrors(3.0, torch.tensor([1.1, 2.1]), judged_by="bounded")
+    >>> within_bound(after, start)
+    False
+    """
+    return errors.judged_by != "bounded" or start is None or clearly_lower(errors, start)
 
 
 class EarlyStopping:
     """Keep the best weights, and stop after ``patience`` epochs without better ones.
 
-    If ``patience`` is None it never stops. Epoch 0 is a start that counts, such as a linear code:
-    its weights are kept unless the errors of the best epoch are clearly lower. With ``keep_all``
-    the errors of all epochs are kept, from epoch 0 or 1.
+    If ``patience`` is None it never stops. Epochs out of bounds (``within_bound``) are not kept,
+    but count as better for ``patience``. Epoch 0 is a start that counts, such as a linear code: its
+    weights are kept unless the errors of the best epoch are clearly lower. With ``keep_all`` the
+    errors of all epochs are kept, from epoch 0 or 1.
     """
 
     def __init__(self, patience: int | None, *, keep_all: bool = False) -> None:
@@ -76,6 +100,7 @@ class EarlyStopping:
         self.best_epoch = 0
         self.all: list[HeldOutErrors] = []
         self._since = 0
+        self._lowest: tuple[float, int] | None = None
         self._best: HeldOutErrors | None = None
         self._start: HeldOutErrors | None = None
         self._weights: dict[str, Tensor] = {}
@@ -83,7 +108,11 @@ class EarlyStopping:
 
     def update(self, epoch: int, errors: HeldOutErrors, net: nn.Module) -> bool:
         """Record the held-out errors of an epoch; return whether to stop."""
-        if self._best is None or errors.mean < self._best.mean:
+        if self._lowest is None or errors.mean < self._lowest[0]:
+            self._lowest = errors.mean, epoch
+        if self._best is None or (
+            errors.mean < self._best.mean and within_bound(errors, self._start)
+        ):
             self._best, self.best_epoch, self._weights = errors, epoch, _copied(net)
         if epoch == 0:
             self._start, self._start_weights = errors, self._weights
@@ -93,7 +122,8 @@ class EarlyStopping:
 
     def waited_enough(self, epoch: int) -> bool:
         """Return whether ``patience`` epochs have passed without a lower error."""
-        waited = epoch - max(self.best_epoch, self._since)
+        lowest = 0 if self._lowest is None else self._lowest[1]
+        waited = epoch - max(lowest, self._since)
         return self.patience is not None and waited >= self.patience
 
     def restart_patience(self, epoch: int) -> None:
@@ -128,13 +158,14 @@ class EarlyStopping:
         if self.best_epoch:
             tensors |= {f"start.{name}": value for name, value in self._start_weights.items()}
         values: dict[str, object] = {
-            "best_epoch": self.best_epoch, "since": self._since, "keeps_start": self.keeps_start
+            "best_epoch": self.best_epoch, "since": self._since, "keeps_start": self.keeps_start,
+            "lowest": self._lowest,
         }  # fmt: skip
         kept = {"best": self._best, "start": self._start, **dict(enumerate(self.all))}
         for name, errors in kept.items():
             if errors is not None:
                 tensors[f"held_out.{name}"] = errors.rows
-                values[f"error.{name}"] = [errors.mean, errors.of_rows]
+                values[f"error.{name}"] = [errors.mean, errors.judged_by]
                 if errors.weights is not None:
                     tensors["held_out.weights"] = errors.weights
         return tensors, values
@@ -147,14 +178,19 @@ class EarlyStopping:
         def errors(name: object) -> HeldOutErrors | None:
             if f"error.{name}" not in values:
                 return None
-            mean, of_rows = values[f"error.{name}"]  # pyright: ignore[reportGeneralTypeIssues]
+            mean, judged_by = values[f"error.{name}"]  # pyright: ignore[reportGeneralTypeIssues]
+            if isinstance(judged_by, bool):  # an older checkpoint: whether by the errors of rows
+                judged_by = "error" if judged_by else "objective"
             rows = tensors[f"held_out.{name}"].clone()
-            return HeldOutErrors(mean, rows, tensors.get("held_out.weights"), of_rows)
+            return HeldOutErrors(mean, rows, tensors.get("held_out.weights"), judged_by)
 
         self._best, self._start = errors("best"), errors("start")
         if "best_error" in values:  # an older checkpoint
             mean = float(values["best_error"])  # pyright: ignore[reportArgumentType]
-            self._best = HeldOutErrors(mean, torch.empty(0), of_rows=False)
+            self._best = HeldOutErrors(mean, torch.empty(0), judged_by="objective")
+        if self._best is not None:
+            lowest = values.get("lowest") or (self._best.mean, self.best_epoch)
+            self._lowest = tuple(lowest)  # pyright: ignore[reportArgumentType]
         self.all = []
         while (found := errors(len(self.all))) is not None:
             self.all.append(found)

@@ -122,9 +122,8 @@ def train(
 def held_out_errors(trainer: Trainer, source: Source) -> HeldOutErrors:
     """Return the errors of the rows of a source, in the precision of training.
 
-    For objectives with penalties, and stochastic ones, their mean is that of J, with one draw for
-    each row: the error alone would leave out the penalty. Rows count by the source's weights, of
-    mean 1.
+    The objective says how it is judged: if by J, as with penalties and random codes, the mean is
+    that of J, with one draw for each row. Rows count by the source's weights, of mean 1.
     """
     total = torch.zeros((), dtype=torch.float64, device=trainer.device)
     first, rows = 0, []
@@ -139,7 +138,7 @@ def held_out_errors(trainer: Trainer, source: Source) -> HeldOutErrors:
                 weights = source.weights[first : first + len(x)].to(trainer.device)
             errors = objective.error(x, y).float()
             rows.append(errors.cpu())
-            if objective.judged_by_total:
+            if objective.judged_by != "error":
                 weighted = {} if weights is None else {"weights": weights}
                 terms = objective(x, y, generator=noise, **weighted)
                 total += terms.total.double() * len(x)
@@ -150,5 +149,5 @@ def held_out_errors(trainer: Trainer, source: Source) -> HeldOutErrors:
         float(total / source.n_rows),
         torch.cat(rows),
         source.weights,
-        of_rows=not objective.judged_by_total,
+        judged_by=objective.judged_by,
     )

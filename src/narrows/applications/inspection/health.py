@@ -133,7 +133,7 @@ def gap_of(model: Model) -> Gap:
     best = best or len(epochs)
     epoch = epochs[min(best, len(epochs)) - 1]
     # for a random code the held-out error is the whole of J, penalties included
-    kind = "objective" if model.objective.judged_by_total else "loss"
+    kind = "loss" if model.objective.judged_by == "error" else "objective"
     corrupted = not isinstance(model.objective.corruption, Identity)
     return Gap(epoch[kind], epoch["validation"], corrupted)
 

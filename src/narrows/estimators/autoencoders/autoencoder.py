@@ -23,8 +23,7 @@ class Autoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=32
-        Width of the code.
+    n_components : ...
     hidden : sequence of int or "auto", default="auto"
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" takes
         two: 16 units per feature, rounded to a power of two from 64 to 512, and half as many.
@@ -37,8 +36,8 @@ class Autoencoder(AbstractAutoencoder):
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         Reconstruction loss, summed over features and averaged over samples. "squared_error" is in
         squared units of the scaled features per sample, the others in nats per sample. "auto"
-        takes multinomial for proportions, squared error with a logistic output for values in
-        [0, 1], and squared error otherwise.
+        takes multinomial for proportions, squared error with outputs clamped to [0, 1] for values
+        in this range, and squared error otherwise.
     corruption : str, spec, corruption or None, default="identity"
         Corruption x -> x~ in training, such as "masking:0.25" or ``Masking(0.25)``; None is
         "identity".
@@ -101,11 +100,13 @@ class Autoencoder(AbstractAutoencoder):
     (1797, 64)
     """
 
+    _widest = 32
+
     tied: bool
 
     def __init__(
         self,
-        n_components: int = 32,
+        n_components: int | str = "auto",
         *,
         hidden: Sequence[int] | str = "auto",
         activation: str = "silu",

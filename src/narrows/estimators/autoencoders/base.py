@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
@@ -49,7 +49,10 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
     """Base class of autoencoders; a subclass adds its constructor and ``_choice`` of pieces."""
 
     # Arguments that more than one autoencoder has.
-    n_components: int
+    n_components: int | str
+    _widest: ClassVar[int | None] = None
+    """The widest code of n_components="auto"; None refuses it."""
+
     hidden: Any
     activation: str
     code_activation: str
@@ -93,7 +96,7 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
         activation_named(activation)
         hidden = self.hidden if self.hidden == "auto" else widths_of(self.hidden)
         shape = {
-            "n_components": int(self.n_components), "hidden": hidden, "activation": activation
+            "n_components": self._width(), "hidden": hidden, "activation": activation
         }  # fmt: skip
         own = any(getattr(self, name, None) is not None for name in ("encoder", "decoder"))
         if getattr(self, "linear_start", False) and not own and (hidden or always_path):
@@ -102,6 +105,13 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
 
     def _penalty_specs(self) -> list[Any]:
         return specs_of(PENALTIES, self.penalties, slot="penalties")
+
+    def _width(self) -> int | str:
+        """Return the width of the code, or "auto", which a net of the user's own cannot follow."""
+        own = any(getattr(self, name, None) is not None for name in ("encoder", "decoder"))
+        if self.n_components == "auto":
+            return int(self._widest or 1) if own else "auto"
+        return int(self.n_components)
 
     def _slots(self, *, encoder: Any = None, decoder: Any = None) -> dict[str, Any]:
         """Return the parameters of a variant that are slots, without the loss."""
@@ -114,7 +124,8 @@ class AbstractAutoencoder(ClassNamePrefixFeaturesOutMixin, GeneratingAutoencoder
 
     def _check_parameters(self) -> None:
         """Check the arguments before any data are read; subclasses add their own checks."""
-        check_number("n_components", self.n_components, low=1, integer=True)
+        if self.n_components != "auto" or self._widest is None:
+            check_number("n_components", self.n_components, low=1, integer=True)
         check_training_arguments(self)
 
     def fit(

@@ -25,11 +25,13 @@ class ContractiveAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=32
+    n_components : int or "auto", default=32
         Width of the code, with values in (0, 1).
-    weight : float, default=0.1
+    weight : float or "auto", default="auto"
         Weight of the penalty, in loss units per squared code unit per squared unit of the scaled
-        features.
+        features. "auto" makes it a tenth of the squared error at the linear start, and keeps this
+        start unless an epoch reconstructs held-out rows better; without a linear start, or with
+        other losses, it is 0.1.
     gamma : float, default=0.0
         Weight of the term E ||J(x) - J(x + e)||_F^2 with normal e; needs dense X if > 0.
     sigma : float, default=0.1
@@ -90,16 +92,18 @@ class ContractiveAutoencoder(AbstractAutoencoder):
     (1797, 100)
     """
 
-    weight: float
+    _widest = 32
+
+    weight: float | str
     gamma: float
     sigma: float
     method: str
 
     def __init__(
         self,
-        n_components: int = 32,
+        n_components: int | str = 32,
         *,
-        weight: float = 0.1,
+        weight: float | str = "auto",
         gamma: float = 0.0,
         sigma: float = 0.1,
         method: str = "auto",
@@ -127,9 +131,10 @@ class ContractiveAutoencoder(AbstractAutoencoder):
         keep(self, locals())
 
     def _choice(self) -> Choice:
+        automatic = self.weight == "auto"
         parameters = {
             **self._shape(always_path=True),
-            "weight": float(self.weight),
+            "weight": self.weight if automatic else float(self.weight),
             "gamma": float(self.gamma),
             "sigma": float(self.sigma),
             "method": self.method,
@@ -139,11 +144,13 @@ class ContractiveAutoencoder(AbstractAutoencoder):
             "contractive",
             parameters,
             cannot_copy=bool(self.weight or self.gamma),
+            bounded=automatic,
             augmentation=self.augmentation,
         )
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_number("weight", self.weight, low=0)
+        if self.weight != "auto":
+            check_number("weight", self.weight, low=0)
         check_number("gamma", self.gamma, low=0)
         check_number("sigma", self.sigma, low=0, low_open=True)

@@ -29,7 +29,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=64
+    n_components : int or "auto", default=64
         Width of the code.
     channels : sequence of int, default=(32, 64, 128)
         Number of feature maps after each stage.
@@ -42,7 +42,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         Activation of maps and dense layers; the output is linear.
     code_activation : str, default="linear"
         Activation of the code, from the same list.
-    beta : float or None, default=None
+    beta : float, "auto" or None, default=None
         If given, the code is variational with this weight of the KL divergence, as in
         ``VariationalAutoencoder``.
     image_shape : tuple of int or None, default=None
@@ -108,22 +108,24 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
     (1797, 8)
     """
 
+    _widest = 64
+
     channels: Any
     blocks: int
-    beta: float | None
+    beta: float | str | None
     image_shape: Any
     image_shape_: tuple[int, int, int]
 
     def __init__(
         self,
-        n_components: int = 64,
+        n_components: int | str = 64,
         *,
         channels: Sequence[int] = (32, 64, 128),
         blocks: int = 0,
         hidden: Sequence[int] = (),
         activation: str = "silu",
         code_activation: str = "linear",
-        beta: float | None = None,
+        beta: float | str | None = None,
         image_shape: Sequence[int] | None = None,
         loss: Any = "auto",
         corruption: Any = "identity",
@@ -152,7 +154,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
             "channels": widths_of(self.channels, "channels"),
             "blocks": int(self.blocks),
             "code_activation": self.code_activation,
-            "beta": None if self.beta is None else float(self.beta),
+            "beta": self.beta if self.beta in (None, "auto") else float(self.beta),
             **self._slots(decoder=self.decoder),
         }
         return Choice(
@@ -160,6 +162,7 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
             parameters,
             likelihood=self.beta is not None,
             cannot_copy=bool(self.beta),
+            bounded=self.beta in (None, "auto"),
             augmentation=self.augmentation,
         )
 
@@ -171,7 +174,8 @@ class ConvolutionalAutoencoder(AbstractAutoencoder):
         check_number("blocks", self.blocks, low=0, integer=True)
         activation_named(self.code_activation)
         if self.beta is not None:
-            check_number("beta", self.beta, low=0)
+            if self.beta != "auto":
+                check_number("beta", self.beta, low=0)
             if self.code_activation != "linear":
                 raise UsageError(
                     f"code_activation: a variational code is linear, got "

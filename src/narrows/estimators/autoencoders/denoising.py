@@ -24,7 +24,7 @@ class DenoisingAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=32
+    n_components : int or "auto", default=32
         Width of the code.
     corruption : str, spec, corruption or None, default="masking:0.25"
         Corruption x -> x~ in training: "masking:0.25", "gaussian:0.3", "salt_and_pepper:0.25",
@@ -84,11 +84,13 @@ class DenoisingAutoencoder(AbstractAutoencoder):
     (1797, 64)
     """
 
+    _widest = 32
+
     tied: bool
 
     def __init__(
         self,
-        n_components: int = 32,
+        n_components: int | str = 32,
         *,
         corruption: Any = "masking:0.25",
         hidden: Sequence[int] | str = "auto",

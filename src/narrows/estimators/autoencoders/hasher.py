@@ -180,7 +180,7 @@ class SemanticHasher(TextAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("noise", self.noise, low=0)
-        check_number("n_groups", self.n_groups, low=1, high=self.n_components, integer=True)
+        check_number("n_groups", self.n_groups, low=1, high=int(self.n_components), integer=True)
         if not isinstance(self.binarization, str) or self.binarization not in BINARIZATIONS:
             raise unknown_name("binarization", self.binarization, BINARIZATIONS)
         if self.threshold not in _THRESHOLDS:

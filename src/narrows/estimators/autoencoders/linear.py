@@ -35,8 +35,7 @@ class LinearAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=10
-        Width of the code, at most n_features.
+    n_components : ...
     loss : {"squared_error", "bernoulli"} or a loss, default="squared_error"
         Reconstruction loss. "bernoulli", on data scaled to [0, 1], is logistic PCA, which is not
         compared to PCA.
@@ -93,9 +92,11 @@ class LinearAutoencoder(AbstractAutoencoder):
     True
     """
 
+    _widest = 32
+
     def __init__(
         self,
-        n_components: int = 10,
+        n_components: int | str = "auto",
         *,
         loss: Any = "squared_error",
         corruption: Any = "identity",
@@ -116,7 +117,7 @@ class LinearAutoencoder(AbstractAutoencoder):
         keep(self, locals())
 
     def _choice(self) -> Choice:
-        parameters = {"n_components": int(self.n_components), **self._slots()}
+        parameters = {"n_components": self._width(), **self._slots()}
         return Choice(
             "linear",
             parameters,

@@ -23,12 +23,14 @@ from narrows.estimators.parameters import (
 )
 from narrows.fitting.auto_settings import (
     beta_for,
+    contraction_for,
     epochs_for,
     hidden_for,
     learning_rate_for,
     patience_for,
 )
 from narrows.fitting.choose_scale_and_loss import choose_loss, choose_scale
+from narrows.fitting.code_width import code_width
 from narrows.fitting.plan import Plan, batch_size_for
 from narrows.losses import LOSSES, SquaredError
 from narrows.model.model import Model
@@ -46,6 +48,8 @@ __all__ = [
 
 _NEIGHBORS = 10
 _NO_CORRUPTION = {"name": "identity"}
+_AUTO_WEIGHTS = {"beta": (beta_for, 1.0), "weight": (contraction_for, 0.1)}
+"""How a penalty's weight is found for squared error, and its value for other losses."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,10 @@ class Choice:
 
     cannot_copy: bool = False
     """Whether even a code wider than the row cannot copy it."""
+
+    bounded: bool = True
+    """Whether an epoch has to reconstruct clean rows better than the linear start to be chosen,
+    whatever corruption, noise and the default penalties gain."""
 
     pretraining: LayerwisePretraining | None = None
     """Settings of layer-wise pretraining; its batch size is replaced by the fit's."""
@@ -111,8 +119,11 @@ def check_sizes(estimator: Any, source: Source) -> None:
         if name in arguments
     }
     sizes |= {
-        name: int(arguments[name]) for name in ("n_components", "blocks") if name in arguments
+        name: int(arguments[name])
+        for name in ("n_components", "blocks")
+        if arguments.get(name, "auto") != "auto"
     }
+    sizes.setdefault("n_components", 1)
     check_widths_fit(sizes, source.n_features, device=resolve_device(estimator.device))
 
 
@@ -182,16 +193,23 @@ def new_plan(
     if not pairs:
         n_neighbors = _number_of_neighbors(choice, source)
         _check_neighbors(choice, source, n_neighbors)
-        _warn_of_copying(choice, source)
     batch_size = batch_size_for(estimator.batch_size, source.n_rows)
     if parameters.get("hidden") == "auto":
         parameters["hidden"] = hidden_for(source.n_features)
     scaling = fit_scaling(kind, source, statistics, bounded=bounded)
-    if parameters.get("beta") == "auto":
-        width = parameters["n_components"]
-        squared = name_of(loss) == "squared_error"
-        rows = source if training is None else training
-        parameters["beta"] = beta_for(rows, scaling, width, seed=seed) if squared else 1.0
+    rows = source if training is None else training
+    if parameters["n_components"] == "auto":
+        width = code_width(rows, scaling, widest=estimator._widest, seed=seed)
+        parameters["n_components"] = width
+    if not pairs:
+        _warn_of_copying(choice, parameters["n_components"], source)
+    squared = name_of(loss) == "squared_error"
+    for name, (weight_for, otherwise) in _AUTO_WEIGHTS.items():
+        if parameters.get(name) == "auto":
+            weight = otherwise
+            if squared:
+                weight = weight_for(rows, scaling, parameters["n_components"], seed=seed)
+            parameters[name] = weight
     max_epochs, patience = _epochs(estimator, n_batches(source, batch_size))
     rate = estimator.learning_rate
     pretraining = choice.pretraining
@@ -222,6 +240,7 @@ def new_plan(
         neighbors_by=_neighbors_by(choice, source, loss),
         sampled_words=int(choice.sampled_words),
         linear_start=bool(getattr(estimator, "linear_start", False)) and not pairs,
+        bounded=choice.bounded and not parameters.get("penalties"),
     )
 
 
@@ -246,9 +265,9 @@ def _as_known(loss: Any) -> dict[str, Any] | None:
     return {"name": "bernoulli" if loss.bounded else "squared_error"}
 
 
-def _warn_of_copying(choice: Choice, source: Source) -> None:
+def _warn_of_copying(choice: Choice, width: int, source: Source) -> None:
     """Warn of a code as wide as the row if nothing else keeps the net from copying."""
-    parameters, width = choice.parameters, choice.parameters["n_components"]
+    parameters = choice.parameters
     corrupts = parameters.get("corruption", _NO_CORRUPTION) != _NO_CORRUPTION
     if width < source.n_features or choice.cannot_copy or corrupts or parameters.get("penalties"):
         return

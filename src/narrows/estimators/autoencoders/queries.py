@@ -75,8 +75,13 @@ class FittedAutoencoder(TransformerMixin, NarrowsEstimator):
         return rows if shape is None else rows.reshape(*rows.shape[:-1], *shape)
 
     @property
-    def _n_features_out(self) -> int:
+    def n_components_(self) -> int:
+        """Width of the code."""
         return self.model_.n_components
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes h = f(x), without corruption, (n_samples, n_components), float32."""

@@ -14,6 +14,8 @@ from narrows.estimators.shared_texts import documented
 
 __all__ = ["SparseAutoencoder"]
 
+_WEIGHT = 0.01
+
 
 @documented
 class SparseAutoencoder(AbstractAutoencoder):
@@ -27,8 +29,9 @@ class SparseAutoencoder(AbstractAutoencoder):
         "l1": relu units, and a penalty of ``weight`` times the sum of the code. "kl": sigmoid
         units, and a penalty of ``weight`` times KL(``target`` || mean activation of the unit).
         "top_k": the ``k`` largest units are kept, the others set to 0.
-    weight : float, default=0.01
-        Weight of the penalty, in units of the loss.
+    weight : float or "auto", default="auto"
+        Weight of the penalty, in units of the loss. "auto" is 0.01, and keeps the linear
+        start unless an epoch reconstructs held-out rows better.
     target : float, default=0.05
         Desired mean activation of each unit, for "kl".
     k : int, default=8
@@ -95,7 +98,7 @@ class SparseAutoencoder(AbstractAutoencoder):
         n_components: int = 128,
         *,
         sparsity: str = "l1",
-        weight: float = 0.01,
+        weight: float | str = "auto",
         target: float = 0.05,
         k: int = 8,
         hidden: Sequence[int] = (),
@@ -131,9 +134,17 @@ class SparseAutoencoder(AbstractAutoencoder):
                 )
             parameters["k"] = min(int(self.k), int(self.n_components))
             return Choice("top_k", parameters, cannot_copy=True, augmentation=self.augmentation)
+        automatic = self.weight == "auto"
         parameters["sparsity"] = self.sparsity
-        parameters["weight"], parameters["target"] = float(self.weight), float(self.target)
-        return Choice("sparse", parameters, cannot_copy=True, augmentation=self.augmentation)
+        parameters["weight"] = _WEIGHT if automatic else float(self.weight)
+        parameters["target"] = float(self.target)
+        return Choice(
+            "sparse",
+            parameters,
+            cannot_copy=True,
+            bounded=automatic,
+            augmentation=self.augmentation,
+        )
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -27,8 +27,7 @@ class StackedAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=32
-        Width of the code.
+    n_components : ...
     pretrain : {"denoising", "rbm"}, default="denoising"
         "denoising": each layer is an autoencoder that reconstructs the output of the layer below
         from a corrupted copy. "rbm": each layer is a restricted Boltzmann machine with Bernoulli
@@ -106,6 +105,8 @@ class StackedAutoencoder(AbstractAutoencoder):
     [2, 2, 2]
     """
 
+    _widest = 32
+
     pretrain: str
     pretrain_epochs: int
     pretrain_learning_rate: float | None
@@ -116,7 +117,7 @@ class StackedAutoencoder(AbstractAutoencoder):
 
     def __init__(
         self,
-        n_components: int = 32,
+        n_components: int | str = "auto",
         *,
         pretrain: str = "denoising",
         corruption: Any = "masking:0.25",

@@ -30,8 +30,10 @@ class VariationalAutoencoder(AbstractAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=16
-        Width of the code. Components whose KL costs more than it gains stay unused.
+    n_components : int or "auto", default="auto"
+        Width of the code. "auto" takes the number of principal components that stand out from
+        noise, by parallel analysis, up to 16; for images and sparse rows 16, or half of the number
+        of features if that is less. Components whose KL costs more than it gains stay unused.
     hidden : sequence of int or "auto", default="auto"
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" takes
         two: 16 units per feature, rounded to a power of two from 64 to 512, and half as many.
@@ -46,8 +48,8 @@ class VariationalAutoencoder(AbstractAutoencoder):
         - log p(x).
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         Reconstruction loss, as in ``Autoencoder``, except that "auto" takes "bernoulli" for values
-        in [0, 1]. Scaled to proportions, a document counts as a single word against the KL of its
-        code: for counts give ``scale="none"``, or lower ``beta``.
+        that are all 0 or 1. Scaled to proportions, a document counts as a single word against the
+        KL of its code: for counts give ``scale="none"``, or lower ``beta``.
     corruption : str, spec, corruption or None, default="identity"
         Corruption x -> x~ in training, such as "masking:0.25"; None for none.
     penalties : ...
@@ -95,11 +97,13 @@ class VariationalAutoencoder(AbstractAutoencoder):
     (1797, 4)
     """
 
+    _widest = 16
+
     beta: float | str
 
     def __init__(
         self,
-        n_components: int = 16,
+        n_components: int | str = "auto",
         *,
         hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
@@ -136,6 +140,7 @@ class VariationalAutoencoder(AbstractAutoencoder):
             parameters,
             likelihood=True,
             cannot_copy=self.beta != 0,
+            bounded=self.beta == "auto",
             augmentation=self.augmentation,
         )
 

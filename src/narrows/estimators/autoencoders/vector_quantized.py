@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +32,8 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
     n_components : int, default=32
         Width of the code, all groups together.
     n_groups : int or None, default=None
-        Number of groups of the code, a divisor of ``n_components``. None takes the greatest
-        common divisor with 8: 8 for a code of 32 components, 2 for one of 10.
+        Number of groups of the code, a divisor of ``n_components``. None takes a group for every
+        component, each of them one of ``n_entries`` numbers; fewer groups make fewer bits.
     n_entries : int, default=64
         Vectors to choose from in each group: a row's code has n_groups log2(n_entries) bits.
     commitment : float, default=0.25
@@ -127,7 +126,7 @@ class VectorQuantizedAutoencoder(AbstractAutoencoder):
     def _choice(self) -> Choice:
         parameters = {
             **self._shape(),
-            "n_groups": int(self.n_groups or math.gcd(self.n_components, 8)),
+            "n_groups": int(self.n_groups or self.n_components),
             "n_entries": int(self.n_entries),
             "commitment": float(self.commitment),
             **self._slots(decoder=self.decoder),
