@@ -83,7 +83,7 @@ def detector(
         "rows": n,
         "features": fitted.n_features_in_,
         "nets": len(fitted.members_),
-        "smallest_possible_p_value": 1 / (n + 1),
+        "smallest_ranked_p_value": 1 / (n + 1),
         "model": str(output),
     }
     if as_json:

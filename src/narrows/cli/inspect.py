@@ -161,7 +161,7 @@ def _facts_of_detector(detector: AnomalyDetector) -> dict[str, Any]:
         "weights": sum(map(n_weights, nets)),
         "error_unit": detector.loss_unit_,
         "rows_calibrated_on": n_rows,
-        "smallest_possible_p_value": 1 / (n_rows + 1),
+        "smallest_ranked_p_value": 1 / (n_rows + 1),
         "trim": detector.trim,
         "alpha": detector.alpha_,
         "contamination": detector.contamination,
