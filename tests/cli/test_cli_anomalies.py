@@ -288,6 +288,7 @@ def test_inspect_describes_a_detector(detector, capsys):
         "n_components": 1, "hidden": [8], "n_features": 4, "scaling": "standard",
         "weights": sum(p.numel() for net in nets for p in net.parameters()),
         "rows_calibrated_on": 300, "smallest_ranked_p_value": 1 / 301, "trim": 0.1,
+        "row_weight": 20.0, "training_rows_in_file": 300,
         "alpha": 0.05, "contamination": None, "anomaly_above": -load(detector / "d").offset_,
         "epochs_per_net": 15, "error_unit": "nats, up to a constant",
     }  # fmt: skip

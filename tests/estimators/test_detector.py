@@ -132,6 +132,16 @@ def test_a_level_below_the_smallest_rank_flags_rows_far_out():
     assert flagged.flagged.all() and "below 0.0196 by a tail" in flagged.rule
 
 
+def test_a_file_of_before_tails_flags_what_its_p_values_say(path):
+    x = normal_rows(50, seed=9)
+    quick(alpha=0.002).fit(x).save(path)
+    artefact = read_artefact(path, kind="model")
+    artefact.spec["offset"] = None  # infinity: no rank reached alpha
+    write_artefact(path, artefact)
+    found = load(path)
+    assert (found.predict(20 + x) == -1).all() and (found.p_values(20 + x) <= 0.002).all()
+
+
 def test_a_level_below_the_smallest_rank_flags_nothing_if_the_largest_scores_are_equal():
     x = np.zeros((50, 6))
     with pytest.warns(NothingFlaggedWarning, match=r"alpha=0.01: flags nothing, .* below 0.0196"):
@@ -149,6 +159,7 @@ def test_without_row_weight_the_score_is_that_of_the_nets(path):
     ]
     np.testing.assert_allclose(-found.score_samples(x), np.mean(of_nets, axis=0))
     found.save(path)
+    assert found.n_stored_rows == 0
     assert not [k for k in read_artefact(path, kind="model").tensors if k.startswith("row_score")]
 
 

@@ -163,6 +163,8 @@ def _facts_of_detector(detector: AnomalyDetector) -> dict[str, Any]:
         "rows_calibrated_on": n_rows,
         "smallest_ranked_p_value": 1 / (n_rows + 1),
         "trim": detector.trim,
+        "row_weight": detector.row_weight,
+        "training_rows_in_file": detector.n_stored_rows,
         "alpha": detector.alpha_,
         "contamination": detector.contamination,
         "anomaly_above": -offset if math.isfinite(offset) else None,

@@ -256,6 +256,8 @@ class AnomalyDetector(FittedDetector):
     def save(self, path: str | Path) -> None:
         """Write the model file: all members and their scores. ``narrows.load`` reads it.
 
+        It holds ``n_stored_rows`` training rows; none with ``row_weight=0``.
+
         Raises
         ------
         ResourceError
@@ -298,8 +300,11 @@ class AnomalyDetector(FittedDetector):
         estimator._adopt(members)
         if spec["offset"] is not None and type(spec["offset"]) not in (int, float):
             raise ValueError(f"offset {spec['offset']!r}")
-        estimator.offset_ = -np.inf if spec["offset"] is None else float(spec["offset"])
         estimator._check_parameters()
+        if spec["offset"] is not None:
+            estimator.offset_ = float(spec["offset"])
+        else:  # in older files also of levels that only a tail reaches
+            estimator.offset_ = -tail_threshold(members.calibration, estimator.alpha_)
         estimator.n_features_in_ = members.nets[0].n_features_in_
         keep_names(estimator, spec["names"])
         return estimator

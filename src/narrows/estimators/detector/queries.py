@@ -62,6 +62,12 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
         return -comparable(self._members.score_each(source).mean(axis=0))
 
     @property
+    def n_stored_rows(self) -> int:
+        """Number of training rows that new rows are compared with; the model file holds them."""
+        check_is_fitted(self, "members_")
+        return 0 if self._row_score is None else len(self._row_score.rows)
+
+    @property
     def alpha_(self) -> float:
         """The level that ``predict`` uses: ``alpha``; for "auto" 0.05, or the smallest possible
         p-value, 1 / (n_samples + 1), if it is larger."""
