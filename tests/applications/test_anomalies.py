@@ -11,7 +11,12 @@ from scipy.stats import kstest
 
 from narrows import AnomalyDetector, Autoencoder, DenoisingAutoencoder, LinearAutoencoder, load
 from narrows.applications.anomalies.contributions import excess
-from narrows.applications.anomalies.p_values import conformal_p_values, conformal_threshold
+from narrows.applications.anomalies.p_values import (
+    conformal_p_values,
+    conformal_threshold,
+    tail_p_values,
+    tail_threshold,
+)
 from narrows.artefact import read_artefact, write_artefact
 from narrows.errors import (
     CopiesWarning,
@@ -71,6 +76,36 @@ def test_scores_above_the_threshold_have_p_values_of_at_most_alpha(alpha):
     scores = np.array([-1.0, *np.unique(held_out), 7.5, 20.0, np.inf])
     rare = conformal_p_values(scores, held_out) <= alpha
     np.testing.assert_array_equal(scores > conformal_threshold(held_out, alpha), rare)
+
+
+@pytest.mark.parametrize("n", [5, 20, 200])
+def test_a_tail_makes_small_p_values_exact_for_exponential_scores(n):
+    rng = np.random.default_rng(0)
+    p = np.concatenate([
+        tail_p_values(rng.exponential(size=40), np.sort(rng.exponential(size=n)))
+        for _ in range(5000)
+    ])  # fmt: skip
+    for a in (0.5 / (n + 1), 0.1 / (n + 1)):
+        assert (p <= a).mean() == pytest.approx(a, rel=0.2)
+
+
+def test_a_tail_changes_no_p_value_above_the_smallest_rank():
+    held_out = np.arange(50.0)
+    scores = np.array([-1, 3.5, 48.9, 49, 49.5, 60, 1e300, np.inf])
+    found, ranks = tail_p_values(scores, held_out), conformal_p_values(scores, held_out)
+    np.testing.assert_array_equal(found[:4], ranks[:4])
+    assert (np.diff(found[3:6]) < 0).all() and (found > 0).all()
+    np.testing.assert_array_equal(tail_p_values(scores, np.ones(9)),
+                                  conformal_p_values(scores, np.ones(9)))  # fmt: skip
+
+
+@pytest.mark.parametrize("alpha", [0.0001, 0.01, 1 / 51, 0.05, 0.3])
+def test_scores_above_the_threshold_with_a_tail_have_p_values_of_at_most_alpha(alpha):
+    rng = np.random.default_rng(0)
+    held_out, scores = np.sort(rng.exponential(size=50)), 3 * rng.exponential(size=500)
+    limit = tail_threshold(held_out, alpha)
+    for tried in (scores, np.array([limit * (1 - 1e-9), limit * (1 + 1e-9), np.inf])):
+        np.testing.assert_array_equal(tried > limit, tail_p_values(tried, held_out) <= alpha)
 
 
 def test_p_values_are_uniform_on_fresh_normal_rows(detector):

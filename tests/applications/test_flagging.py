@@ -109,7 +109,7 @@ def test_the_command_flags_an_anomaly_among_few_rows_by_default(n, fraction, tmp
     with open(tmp_path / "o.csv") as file:
         written = list(csv.DictReader(file))
     assert sum(float(row["flagged"]) for row in written) == found["flagged"] < n
-    assert (found["smallest_possible_p_value"] is None) == (fraction == 0)
+    assert (found["smallest_ranked_p_value"] is None) == (fraction == 0)
     assert cli([*command, "--figure", str(tmp_path / "f.png")]) == 0
     printed = capsys.readouterr().out
     assert f"{found['flagged']} of {n} rows are flagged: {found['rule']}" in printed

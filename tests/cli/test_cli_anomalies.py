@@ -235,7 +235,7 @@ def test_a_detector_is_fitted_to_a_table(files, tmp_path, capsys):
     assert cli([*fit, *like, "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == {
-        "rows": 90, "features": 4, "nets": 2, "smallest_possible_p_value": 1 / 91,
+        "rows": 90, "features": 4, "nets": 2, "smallest_ranked_p_value": 1 / 91,
         "model": str(target),
     }  # fmt: skip
     assert err.splitlines() == ["net 1 of 2 is fitted", "net 2 of 2 is fitted"]
@@ -287,7 +287,8 @@ def test_inspect_describes_a_detector(detector, capsys):
         "estimator": "AnomalyDetector", "nets": 2, "net": "Autoencoder", "variant": "plain",
         "n_components": 1, "hidden": [8], "n_features": 4, "scaling": "standard",
         "weights": sum(p.numel() for net in nets for p in net.parameters()),
-        "rows_calibrated_on": 300, "smallest_possible_p_value": 1 / 301, "trim": 0.1,
+        "rows_calibrated_on": 300, "smallest_ranked_p_value": 1 / 301, "trim": 0.1,
+        "row_weight": 20.0, "training_rows_in_file": 300,
         "alpha": 0.05, "contamination": None, "anomaly_above": -load(detector / "d").offset_,
         "epochs_per_net": 15, "error_unit": "nats, up to a constant",
     }  # fmt: skip

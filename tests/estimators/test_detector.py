@@ -11,7 +11,9 @@ from scipy.stats import multivariate_normal
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from narrows import AnomalyDetector, Autoencoder, load, read
+from narrows.applications.anomalies.anomaly_score import anomaly_scores
 from narrows.artefact import read_artefact, write_artefact
+from narrows.data.array_sources import DenseSource
 from narrows.errors import (
     CopyingWarning,
     InvalidData,
@@ -100,7 +102,7 @@ def test_trimming_detects_anomalies_in_the_training_rows():
     normal = normal_rows(300, seed=6)
 
     def rank(trim: float) -> float:
-        scores = quick(trim=trim).fit(x).score_samples
+        scores = quick(trim=trim, row_weight=0).fit(x).score_samples
         return float((scores(new)[:, None] < scores(normal)[None]).mean())
 
     assert rank(0.2) > rank(0) + 0.05
@@ -121,12 +123,59 @@ def test_contamination_is_the_share_of_training_rows_that_are_flagged():
     assert (found == -1).sum() == 20
 
 
-def test_a_level_below_the_smallest_p_value_flags_nothing():
+def test_a_level_below_the_smallest_rank_flags_rows_far_out():
     x = normal_rows(50, seed=9)
+    found = quick(alpha=0.002).fit(x)  # 1 of 51 is the smallest rank
+    assert (found.predict(20 + x) == -1).all() and (found.p_values(20 + x) < 0.002).all()
+    assert (found.predict(normal_rows(500, seed=10)) == -1).mean() < 0.02
+    flagged = found.find_anomalies(20 + x)
+    assert flagged.flagged.all() and "below 0.0196 by a tail" in flagged.rule
+
+
+def test_a_file_of_before_tails_flags_what_its_p_values_say(path):
+    x = normal_rows(50, seed=9)
+    quick(alpha=0.002).fit(x).save(path)
+    artefact = read_artefact(path, kind="model")
+    artefact.spec["offset"] = None  # infinity: no rank reached alpha
+    write_artefact(path, artefact)
+    found = load(path)
+    assert (found.predict(20 + x) == -1).all() and (found.p_values(20 + x) <= 0.002).all()
+
+
+def test_a_level_below_the_smallest_rank_flags_nothing_if_the_largest_scores_are_equal():
+    x = np.zeros((50, 6))
     with pytest.warns(NothingFlaggedWarning, match=r"alpha=0.01: flags nothing, .* below 0.0196"):
         found = quick(alpha=0.01).fit(x)
-    assert (found.predict(20 + x) == 1).all()  # 1 of 51 is the rarest there is
-    assert (found.set_params(alpha=0.02).fit(x).predict(20 + x) == -1).all()
+    assert (found.predict(20 + x) == 1).all() and found.p_values(20 + x).min() == 1 / 51
+
+
+def test_without_row_weight_the_score_is_that_of_the_nets(path):
+    x = normal_rows(60, seed=9)
+    found = quick(row_weight=0).fit(x)
+    rows = DenseSource(torch.from_numpy(x))
+    of_nets = [
+        np.concatenate(list(anomaly_scores(net.model_, score, rows)))
+        for net, score in zip(found.members_, found.anomaly_scores_, strict=True)
+    ]
+    np.testing.assert_allclose(-found.score_samples(x), np.mean(of_nets, axis=0))
+    found.save(path)
+    assert found.n_stored_rows == 0
+    assert not [k for k in read_artefact(path, kind="model").tensors if k.startswith("row_score")]
+
+
+def test_rows_between_clusters_are_detected_by_their_distance_to_training_rows():
+    """A few rows do not show the net's density that there are gaps between 36 clusters."""
+    rng = np.random.default_rng(0)
+    centers = np.array([[i, j] for i in range(6) for j in range(6)])
+    normal = centers[rng.integers(36, size=300)] + 0.05 * rng.normal(size=(300, 2))
+    between = centers[rng.integers(25, size=50)] + 0.5
+
+    def rank(row_weight: float) -> float:
+        found = AnomalyDetector(n_folds=2, row_weight=row_weight, random_state=0).fit(normal[:200])
+        odd, usual = found.score_samples(between), found.score_samples(normal[200:])
+        return float((odd[:, None] < usual).mean())
+
+    assert rank(20) > 0.98 and rank(0) < 0.8
 
 
 def test_the_file_gives_the_same_detector(detector, path):
@@ -148,6 +197,12 @@ def test_the_file_gives_the_same_detector(detector, path):
         ("surprise.1.floor", torch.tensor(0.0), "not positive"),
         ("surprise.1.means", torch.ones(6).double(), "a scale of torch.float64"),
         ("surprise.0.density.means", torch.ones(1, 3), "a density of shapes"),
+        ("row_score.rows", torch.ones(3, 5), r"rows of torch.float32, \(3, 5\)"),
+        ("row_score.scale", torch.zeros(6).double(), "a scale or weight is not positive"),
+        ("row_score.missing", torch.ones(6, dtype=torch.uint8), r"missing of torch.uint8, \(6,\)"),
+        ("row_score.factors", torch.ones(6), "factors of torch.float32"),
+        ("row_score.weights", -torch.ones(3).double(), "a scale or weight is not positive"),
+        ("row_score.used", torch.zeros(2, 1000, dtype=torch.uint8), "a member has none"),
         ("member.2.net.x", torch.ones(1), "'member.2.net.x' is not a tensor of a detector"),
     ],
 )
@@ -212,14 +267,17 @@ def test_the_error_for_infinity_does_not_suggest_imputing():
         quick().fit(x)
 
 
-def test_a_detector_accepts_missing_values_if_its_autoencoders_do():
+def test_a_detector_accepts_missing_values_if_its_autoencoders_do(path):
     net = Autoencoder(
         2, hidden=(8,), scale="standard", max_epochs=15, validation_fraction=0,
         corruption="missing:0.2", patience=None,
     )  # fmt: skip
     x = normal_rows(300, seed=11)
     x[np.random.default_rng(0).random(x.shape) < 0.05] = np.nan
-    scores = quick(autoencoder=net).fit(x).score_samples(x)
+    found = quick(autoencoder=net).fit(x)
+    scores = found.score_samples(x)
+    found.save(path)
+    np.testing.assert_array_equal(load(path).score_samples(x), scores)
     holed = np.isnan(x).any(axis=1)
     assert np.isfinite(scores).all()
     assert abs(np.median(scores[holed]) - np.median(scores[~holed])) < 3 * scores[~holed].std()
@@ -249,6 +307,7 @@ def test_texts_are_refused_with_a_hint_at_document_models():
     ("argument", "value", "rule"),
     [
         ("n_folds", 1, "n_folds: must be an integer >= 2"),
+        ("row_weight", -1, "row_weight: must be a number >= 0"),
         ("trim", 0.6, "trim: must be a number >= 0 and <= 0.5"),
         ("alpha", 0, "alpha: must be a number > 0 and < 1"),
         ("contamination", 0.7, "contamination: must be a number > 0 and <= 0.5"),

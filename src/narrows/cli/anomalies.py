@@ -127,7 +127,7 @@ def anomalies(
         "alpha": found.alpha,
         "contamination": found.contamination,
         "flagged": int(found.flagged.sum()),
-        "smallest_possible_p_value": found.smallest_p_value,
+        "smallest_ranked_p_value": found.smallest_p_value,
         "top": [
             {
                 "row": int(row),

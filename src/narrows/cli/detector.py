@@ -57,7 +57,8 @@ def detector(
 
     `narrows anomalies` then scores new rows. One net is fitted per fold of DATA, and every row is
     scored by a net that was not trained on it. p-values are counted among these scores or, with
-    --validation, among the scores of that file's rows.
+    --validation, among the scores of that file's rows. The file holds up to 10,000 rows of DATA
+    that new rows are compared with; none with --set row_weight=0.
 
     Checkpoints are kept in OUTPUT.checkpoints until the file is written. Ctrl-C and SIGTERM save
     one and stop, and --resume continues from it with the same result.
@@ -83,7 +84,7 @@ def detector(
         "rows": n,
         "features": fitted.n_features_in_,
         "nets": len(fitted.members_),
-        "smallest_possible_p_value": 1 / (n + 1),
+        "smallest_ranked_p_value": 1 / (n + 1),
         "model": str(output),
     }
     if as_json:

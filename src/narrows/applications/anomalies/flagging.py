@@ -1,8 +1,8 @@
 """Flag anomalies by a p-value threshold or a contamination rate.
 
-With m held-out rows no p-value is below 1 / (m + 1), so a lower level never flags a row. The
-default level is raised to that value; if that is above ``MAX_LEVEL``, a share of the rows is
-flagged instead.
+With m held-out rows no p-value is below 1 / (m + 1), so a lower level never flags a row, unless
+p-values continue below it by a tail. The default level is raised to that value; if that is above
+``MAX_LEVEL``, a share of the rows is flagged instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narrows.applications.anomalies.p_values import conformal_p_values
+from narrows.applications.anomalies.p_values import conformal_p_values, tail_p_values
 from narrows.core.checks import check_number
 from narrows.errors import UsageError
 
@@ -57,7 +57,7 @@ class FlaggedRows:
 
     @property
     def smallest_p_value(self) -> float | None:
-        """1 / (m + 1), the smallest p-value with m held-out rows; None without any."""
+        """1 / (m + 1), the smallest rank among m held-out rows; None without any."""
         return None if self.p_values is None else 1 / (self.n_calibration + 1)
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -118,10 +118,12 @@ def flag_rows(
     alpha: float | None = None,
     contamination: float | None = None,
     training_rows: bool = False,
+    tail: bool = False,
 ) -> FlaggedRows:
     """Flag rows by ``alpha``, by ``contamination``, or by the default rule.
 
-    ``calibration`` (m,) holds the sorted errors of held-out rows, or is None. The default rule is
+    ``calibration`` (m,) holds the sorted errors of held-out rows, or is None. ``tail`` continues
+    the p-values below 1 / (m + 1), as ``tail_p_values`` does. The default rule is
     p <= 0.01, or p <= 1 / (m + 1) if that is larger. With fewer than 9 held-out rows, for which
     that is above 0.1, it flags the tenth of the rows with the largest errors.
 
@@ -134,11 +136,11 @@ def flag_rows(
     n = 0 if calibration is None else len(calibration)
     p_values = None
     if calibration is not None:
-        p_values = conformal_p_values(errors, calibration)
+        p_values = (tail_p_values if tail else conformal_p_values)(errors, calibration)
     if contamination is None and alpha is None:
         alpha, contamination, rule = _default(n)
     elif alpha is not None:
-        rule = _level_text(alpha, n)
+        rule = _level_text(alpha, n, tail)
     else:
         rule = _share_text(float(contamination or 0))
     if alpha is None:
@@ -172,12 +174,17 @@ def _default(n: int) -> tuple[float | None, float | None, str]:
     return smallest, None, rule
 
 
-def _level_text(alpha: float, n: int) -> str:
+def _level_text(alpha: float, n: int, tail: bool) -> str:
     smallest = 1 / (n + 1)
     if alpha == smallest:
         return f"p <= {alpha:.3g}, the smallest p-value that {n} held-out rows allow"
     if alpha > smallest:
         return f"p <= {alpha:g}"
+    if tail:
+        return (
+            f"p <= {alpha:g}, below {smallest:.3g} by a tail fitted to the largest scores of {n} "
+            "held-out rows"
+        )
     more = ""
     if 1 / alpha <= _MOST_ROWS:
         needed = math.ceil(1 / alpha - 1e-9) - 1

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.applications.anomalies.p_values import conformal_threshold
+from narrows.applications.anomalies.p_values import tail_threshold
 from narrows.artefact import Artefact, write_artefact
 from narrows.core.checks import check_number
 from narrows.data.source import identity_of
@@ -41,7 +41,8 @@ from narrows.training.stages import open_stages
 
 __all__ = ["AnomalyDetector"]
 
-_NOT_OF_NETS = ("autoencoder", "device", "random_state", "verbose", "alpha", "contamination")
+_NOT_OF_NETS = ("autoencoder", "device", "random_state", "verbose", "trim", "row_weight", "alpha",
+                "contamination")  # fmt: skip
 """Arguments that do not affect the nets, or are compared separately when resuming."""
 
 
@@ -49,11 +50,13 @@ _NOT_OF_NETS = ("autoencoder", "device", "random_state", "verbose", "alpha", "co
 class AnomalyDetector(FittedDetector):
     """Detect anomalous rows of a table, with p-values.
 
-    The anomaly score S(x) = sum_j (x_j - r_j)^2 / (2 v_j) - log p(f(x)) is the reconstruction error
-    minus the log-density of the code. There is one net per fold of the rows, trained on the
-    other folds. Each net is fitted twice, the second time without the rows of highest score, which
-    are most likely anomalies. A new row's S is the mean over the nets. Its p-value ranks S among
-    the scores of the training rows, each computed by the net that was not trained on that row.
+    There is one member per fold of the rows, fitted to the other folds. The score of its net,
+    S(x) = sum_j (x_j - r_j)^2 / (2 v_j) - log p(f(x)), is the reconstruction error minus the
+    log-density of the code. Its training rows add the mean distance to the nearest five of them,
+    with columns divided by their interquartile ranges and in their own units, and how far out each
+    value is in its column, on the scale of S over held-out rows. A new row's score is the mean over
+    the members. Its p-value ranks it among the scores of the training rows, each by the member that
+    was not fitted to that row.
 
     Parameters
     ----------
@@ -65,11 +68,17 @@ class AnomalyDetector(FittedDetector):
     n_folds : int, default=5
         Number of folds and nets, at least 2, and no more than half the number of rows.
     trim : float, default=0.1
-        Fraction of the rows that the second fit leaves out, in [0, 0.5]; 0 fits once.
+        Fraction of the rows, those of highest score by the net, that the variances v and the
+        density p are not fitted to, in [0, 0.5]: they are most likely anomalies.
+    row_weight : float, default=20
+        How far the distance to the nearest rows spreads over held-out rows, in spreads of the net's
+        score. 0 leaves only the net's score, and no training rows in the model file; otherwise it
+        holds up to 10,000 of them, and 262,144 of their values (1 MiB) unless that is fewer than 50
+        rows.
     alpha : float or "auto", default="auto"
-        ``predict`` flags rows with p <= alpha, which is about this share of normal rows. No p is
-        below 1 / (n_samples + 1): "auto" is 0.05, or this bound if it is larger (fewer than 19
-        rows). A number below the bound flags nothing, with a warning.
+        ``predict`` flags rows with p <= alpha, which is about this share of normal rows. "auto" is
+        0.05, or 1 / (n_samples + 1) if that is larger (fewer than 19 rows). A smaller p-value than
+        this bound comes from an exponential tail, fitted to the largest scores.
     contamination : float or None, default=None
         If given, in (0, 0.5], ``predict`` ignores alpha and flags rows whose score is above the
         scores of all but this share of the training rows; ties at the limit are not flagged.
@@ -83,7 +92,8 @@ class AnomalyDetector(FittedDetector):
     members_ : list of fitted autoencoders
         One per fold.
     calibration_ : ndarray of shape (n_samples,)
-        S of the training rows, each by the net that was not trained on it, in ascending order.
+        The scores of the training rows, each by the member that was not fitted to it, in ascending
+        order.
     alpha_ : float
         Level that ``predict`` uses.
     offset_ : float
@@ -117,6 +127,7 @@ class AnomalyDetector(FittedDetector):
     autoencoder: Any
     n_folds: int
     trim: float
+    row_weight: float
     alpha: float | str
     contamination: float | None
     device: str
@@ -133,6 +144,7 @@ class AnomalyDetector(FittedDetector):
         *,
         n_folds: int = 5,
         trim: float = 0.1,
+        row_weight: float = 20.0,
         alpha: float | str = "auto",
         contamination: float | None = None,
         device: str = "auto",
@@ -154,7 +166,7 @@ class AnomalyDetector(FittedDetector):
         resume: bool = False,
         stop_requested: Callable[[], bool] | None = None,
     ) -> Self:
-        """Fit one net per fold of X, and score each row by the net that was not trained on it.
+        """Fit one member per fold of X, and score each row by the one that was not fitted to it.
 
         Parameters
         ----------
@@ -216,6 +228,7 @@ class AnomalyDetector(FittedDetector):
                     grouping=grouping,
                     n_folds=int(self.n_folds),
                     trim=float(self.trim),
+                    row_weight=float(self.row_weight),
                     may_copy=self.autoencoder is None,
                     verbose=self.verbose,
                 )
@@ -229,18 +242,21 @@ class AnomalyDetector(FittedDetector):
     def _offset(self, source: Any) -> float:
         if self.contamination is not None:
             return float(np.percentile(self._scores(source), 100 * self.contamination))
-        smallest = 1 / (len(self.calibration_) + 1)
-        if self.alpha_ < smallest:
+        threshold = tail_threshold(self.calibration_, self.alpha_)
+        if np.isinf(threshold):
             warn(
-                f"alpha={self.alpha!r}: flags nothing, because no p-value can be below "
-                f"{smallest:.3g}, 1 / (n_samples + 1); give more rows, a larger alpha, or "
-                "contamination.",
+                f"alpha={self.alpha!r}: flags nothing, because the largest scores of the "
+                f"{len(self.calibration_)} training rows are equal, so no p-value can be below "
+                f"{1 / (len(self.calibration_) + 1):.3g}, 1 / (n_samples + 1); give more rows, a "
+                "larger alpha, or contamination.",
                 NothingFlaggedWarning,
             )
-        return -conformal_threshold(self.calibration_, self.alpha_)
+        return -threshold
 
     def save(self, path: str | Path) -> None:
         """Write the model file: all members and their scores. ``narrows.load`` reads it.
+
+        It holds ``n_stored_rows`` training rows; none with ``row_weight=0``.
 
         Raises
         ------
@@ -284,8 +300,11 @@ class AnomalyDetector(FittedDetector):
         estimator._adopt(members)
         if spec["offset"] is not None and type(spec["offset"]) not in (int, float):
             raise ValueError(f"offset {spec['offset']!r}")
-        estimator.offset_ = -np.inf if spec["offset"] is None else float(spec["offset"])
         estimator._check_parameters()
+        if spec["offset"] is not None:
+            estimator.offset_ = float(spec["offset"])
+        else:  # in older files also of levels that only a tail reaches
+            estimator.offset_ = -tail_threshold(members.calibration, estimator.alpha_)
         estimator.n_features_in_ = members.nets[0].n_features_in_
         keep_names(estimator, spec["names"])
         return estimator
@@ -296,6 +315,7 @@ class AnomalyDetector(FittedDetector):
         resolve_device(self.device)
         check_number("n_folds", self.n_folds, low=2, high=100, integer=True)
         check_number("trim", self.trim, low=0, high=0.5)
+        check_number("row_weight", self.row_weight, low=0, high=1e6)
         if self.alpha != "auto":
             check_number("alpha", self.alpha, low=0, high=1, low_open=True, high_open=True)
         if self.contamination is not None:

@@ -21,6 +21,7 @@ from narrows.applications.anomalies.anomaly_score import (
     trimmed_rows,
 )
 from narrows.applications.anomalies.contributions import as_contributions
+from narrows.applications.anomalies.row_score import RowScore, fit_row_score
 from narrows.artefact import Artefact
 from narrows.data.source import Source
 from narrows.data.splitting import Grouping
@@ -36,7 +37,7 @@ from narrows.training.stages import Stages
 
 __all__ = ["Members", "comparable", "fit_members", "member_to_fit", "rows_of_folds"]
 
-_BATCH, _STEPS = 128, 500
+_BATCH, _STEPS = 128, 100
 _MAX_WIDTH = 32
 _MAX_MEMBERS = 100
 _LARGEST = float(np.finfo(np.float64).max)
@@ -47,21 +48,23 @@ class Members:
     """The nets of a detector, their anomaly scores, and the scores of the training rows.
 
     ``calibration`` (n_samples,), float64, is in ascending order: the score of each training row by
-    the net that was not trained on it.
+    the member that was not trained on it. ``row_score`` is None in older files.
     """
 
     nets: list[AbstractAutoencoder]
     scores: list[AnomalyScore]
     calibration: np.ndarray
+    row_score: RowScore | None
 
     def score_each(self, source: Source) -> np.ndarray:
-        """Return S of every row by each net, (n_members, n_samples), float64."""
-        return np.stack(
-            [
-                np.concatenate(list(anomaly_scores(net.model_, score, source)))
-                for net, score in zip(self.nets, self.scores, strict=True)
-            ]
-        )
+        """Return S of every row by each member, (n_members, n_samples), float64."""
+        each = []
+        for i, (net, score) in enumerate(zip(self.nets, self.scores, strict=True)):
+            scores = np.concatenate(list(anomaly_scores(net.model_, score, source)))
+            if self.row_score is not None:
+                scores = scores + self.row_score.of(i, source)
+            each.append(scores)
+        return np.stack(each)
 
     def contain(self, source: Source, each: np.ndarray) -> bool:
         """Return whether these are the training rows, judged by their number and their scores
@@ -73,8 +76,10 @@ class Members:
     def contributions(self, source: Source) -> np.ndarray:
         """Return the share of each feature in a row's S, (n_samples, n_features), float32."""
         drops = 0.0
-        for net, score in zip(self.nets, self.scores, strict=True):
+        for i, (net, score) in enumerate(zip(self.nets, self.scores, strict=True)):
             drops = drops + np.concatenate(list(occlusions(net.model_, score, source)))
+            if self.row_score is not None:
+                drops = drops + self.row_score.terms(i, source)
         return as_contributions(np.asarray(drops))
 
     def reconstruct(self, source: Source) -> np.ndarray:
@@ -91,6 +96,8 @@ class Members:
             specs.append(artefact.spec)
             tensors |= {f"member.{i}.{k}": v for k, v in artefact.tensors.items()}
             tensors |= {f"surprise.{i}.{k}": v for k, v in score.tensors().items()}
+        if self.row_score is not None:
+            tensors |= {f"row_score.{k}": v for k, v in self.row_score.tensors().items()}
         return specs, tensors
 
     @classmethod
@@ -124,9 +131,13 @@ class Members:
             )
         if bool((calibration.diff() < 0).any()):
             raise ValueError("the calibration is not in ascending order")
+        stored = _pop_prefixed(tensors, "row_score.")
         if tensors:
             raise ValueError(f"{next(iter(tensors))!r} is not a tensor of a detector")
-        return cls(nets, scores, calibration.numpy())
+        row_score = None
+        if stored:
+            row_score = RowScore.from_tensors(stored, n_members=len(nets), n_features=widths.pop())
+        return cls(nets, scores, calibration.numpy(), row_score)
 
 
 def rows_of_folds(estimator: Any, X: Any) -> Any:
@@ -197,28 +208,21 @@ def _fitted_member(
     stages: Stages,
     name: str,
 ) -> tuple[AbstractAutoencoder, AnomalyScore]:
-    """Fit a clone of the template to a source, then again without the share ``trim`` of rows with
-    the highest scores; return the net and its anomaly score.
+    """Fit a clone of the template to a source, and its anomaly score without the share ``trim`` of
+    rows with the highest scores; return both.
 
-    ``may_copy`` suppresses the warning about a wide code. ``name`` names the checkpoints of both
-    fits. If the net holds out rows, it holds out whole groups of ``grouping``.
+    ``may_copy`` suppresses the warning about a wide code. ``name`` names the checkpoint. If the net
+    holds out rows, it holds out whole groups of ``grouping``.
     """
-
-    def arguments(name: str, grouping: Grouping) -> dict[str, Any]:
-        grouped = grouping and net.validation_fraction
-        return stages.fit_arguments(name) | ({"groups": grouping.groups} if grouped else {})
-
     net: Any = clone(template)
     net.set_params(random_state=seed % 2**31)
+    grouped = {"groups": grouping.groups} if grouping and net.validation_fraction else {}
     with warnings.catch_warnings():
         if may_copy:
             warnings.simplefilter("ignore", CopyingWarning)
-        net.fit(source, **arguments(name, grouping))
-        if trim:
-            warnings.simplefilter("ignore", CopyingWarning)  # the first fit has warned
-            kept = trimmed_rows(net.model_, source, trim=trim, seed=seed)
-            source = source.subset(kept)
-            net.fit(source, **arguments(f"{name}-trimmed", grouping.subset(kept)))
+        net.fit(source, **stages.fit_arguments(name), **grouped)
+    if trim:
+        source = source.subset(trimmed_rows(net.model_, source, trim=trim, seed=seed))
     return net, fit_anomaly_score(net.model_, source, seed=seed)
 
 
@@ -230,10 +234,11 @@ def fit_members(
     grouping: Grouping,
     n_folds: int,
     trim: float,
+    row_weight: float,
     may_copy: bool,
     verbose: int,
 ) -> Members:
-    """Fit one net per fold, and score each row by the net that was not trained on it.
+    """Fit one net per fold, and score each row by the member that was not trained on it.
 
     Raises
     ------
@@ -251,10 +256,12 @@ def fit_members(
                 "out a fold of groups, and another group by its validation_fraction; give more "
                 "groups, or an autoencoder with validation_fraction=0."
             )
-    n_folds = int(fold.max()) + 1
-    members, scores, held_out = [], [], []
-    for i in range(n_folds):
-        selection = grouping.around(fold == i)
+    selections = [grouping.around(fold == i) for i in range(int(fold.max()) + 1)]
+    row_score = None
+    if row_weight:
+        row_score = fit_row_score(source, [selection.training for selection in selections])
+    members, scores, of_nets, parts = [], [], [], []
+    for i, selection in enumerate(selections):
         rows, others = (part.nonzero()[:, 0] for part in (selection.held_out, selection.training))
         member, score = _fitted_member(
             template,
@@ -268,10 +275,18 @@ def fit_members(
         )
         members.append(member)
         scores.append(score)
-        held_out.extend(anomaly_scores(member.model_, score, source.subset(rows)))
+        held_out = source.subset(rows)
+        of_nets.extend(anomaly_scores(member.model_, score, held_out))
+        if row_score is not None:
+            parts.append(row_score.parts(i, held_out))
         if verbose:
-            Progress.say(f"net {i + 1} of {n_folds} is fitted")
-    return Members(members, scores, np.sort(comparable(np.concatenate(held_out))))
+            Progress.say(f"net {i + 1} of {len(selections)} is fitted")
+    calibration = comparable(np.concatenate(of_nets))
+    if row_score is not None:
+        found = np.concatenate(parts)
+        row_score = row_score.weighted(calibration, found, row_weight=row_weight)
+        calibration = comparable(calibration + found @ row_score.weights.numpy())
+    return Members(members, scores, np.sort(calibration), row_score)
 
 
 def _folds(n_rows: int, grouping: Grouping, n_folds: int, seed: int) -> torch.Tensor:

@@ -16,7 +16,8 @@ from narrows.applications.anomalies.flagging import (
     flag_rows,
     reachable_level,
 )
-from narrows.applications.anomalies.p_values import conformal_p_values
+from narrows.applications.anomalies.p_values import tail_p_values
+from narrows.applications.anomalies.row_score import RowScore
 from narrows.data.source import Source
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.estimators.detector.members import (
@@ -45,19 +46,26 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
     anomaly_scores_: list[AnomalyScore]
     calibration_: np.ndarray
     offset_: float
+    _row_score: RowScore | None
 
     @property
     def _members(self) -> Members:
         check_is_fitted(self, "members_")
-        return Members(self.members_, self.anomaly_scores_, self.calibration_)
+        return Members(self.members_, self.anomaly_scores_, self.calibration_, self._row_score)
 
     def _adopt(self, members: Members) -> None:
         self.members_, self.anomaly_scores_ = members.nets, members.scores
-        self.calibration_ = members.calibration
+        self.calibration_, self._row_score = members.calibration, members.row_score
 
     def _scores(self, source: Source) -> np.ndarray:
         """Return minus S, the mean over the members, (n_samples,)."""
         return -comparable(self._members.score_each(source).mean(axis=0))
+
+    @property
+    def n_stored_rows(self) -> int:
+        """Number of training rows that new rows are compared with; the model file holds them."""
+        check_is_fitted(self, "members_")
+        return 0 if self._row_score is None else len(self._row_score.rows)
 
     @property
     def alpha_(self) -> float:
@@ -102,6 +110,7 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
             alpha=self.alpha_ if own_rule and self.contamination is None else alpha,
             contamination=self.contamination if own_rule else contamination,
             training_rows=self._members.contain(source, each),
+            tail=True,
         )
         if own_rule and self.contamination is not None:
             rule = f"S above all but {100 * self.contamination:.3g}% of the training rows"
@@ -138,9 +147,10 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
         (n_samples,), float64 in (0, 1].
 
         p = (1 + #{calibration >= S}) / (n + 1) is approximately uniform for rows like the training
-        rows: these are scored by one net each, and new rows by the mean of all nets, which is
+        rows: these are scored by one member each, and new rows by the mean of all members, which is
         slightly less extreme. It is exact with ``X_calibration``, normal rows that were not in X of
-        ``fit``.
+        ``fit``. Beyond the largest calibration score p falls below 1 / (n + 1) by an exponential
+        tail, fitted to the largest scores.
 
         Warns
         -----
@@ -150,14 +160,15 @@ class FittedDetector(OutlierMixin, NarrowsEstimator):
         source = self._validated_query(X)[1]
         scores = -self._scores(source)
         if X_calibration is None:
-            return conformal_p_values(scores, self.calibration_)
-        return conformal_p_values(scores, self._calibration_by(X_calibration, source))
+            return tail_p_values(scores, self.calibration_)
+        return tail_p_values(scores, self._calibration_by(X_calibration, source))
 
     def anomaly_contributions(self, X: Any) -> np.ndarray:
-        """Return the share of each feature in a row's S, (n_samples, n_features), float32.
+        """Return the share of each feature in a row's score, (n_samples, n_features), float32.
 
-        It is the drop in S when the feature is set to its mean, as a share of the sum of all drops;
-        each row sums to 1. Costs n_features times as much as ``score_samples``.
+        It is the drop in the net's score when the feature is set to its mean, plus what the feature
+        adds to the distances and tails, as a share of the sum over all features; each row sums to
+        1. Costs n_features times as much as ``score_samples``.
         """
         return self._members.contributions(self._validated_query(X)[1])
 
