@@ -193,7 +193,7 @@ def test_reproduce_lists_the_papers(capsys):
     [
         (["fit", "none.npy", "-o", "m"], 3, "none.npy: no such file, folder or data set"),
         (["fit", "{table}", "-o", "m", "--scale", "x"], 2, "scale: unknown name 'x'"),
-        (["fit", "{table}", "-o", "m", "--code", "x"], 2, "not a valid integer"),
+        (["fit", "{table}", "-o", "m", "--seed", "x"], 2, "not a valid integer"),
         (["fit", "{table}"], 2, "Missing option '-o'"),
         (["fit", "{table}", "-o", "nowhere/m"], 5, "the folder nowhere does not exist"),
         (["fti"], 2, "No such command 'fti'"),

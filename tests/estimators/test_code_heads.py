@@ -252,8 +252,8 @@ def test_an_autoencoder_may_be_a_file_or_frozen_or_not_fitted(autoencoder, rows,
         np.testing.assert_array_equal(fitted.predict_proba(rows), expected)
     fresh = classifier(clone(autoencoder)).fit(rows, classes)
     np.testing.assert_allclose(fresh.predict_proba(rows), expected, atol=1e-5)
-    with pytest.warns(UserWarning, match="n_components=32"):
-        assert classifier(None, max_epochs=2).fit(rows, classes).autoencoder_.n_components == 32
+    default = classifier(None, max_epochs=2).fit(rows, classes).autoencoder_
+    assert default.get_params() == Autoencoder(random_state=0).get_params()
 
 
 def test_a_grid_search_varies_the_heads_parameters_on_a_frozen_code(autoencoder, rows, classes):

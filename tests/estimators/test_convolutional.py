@@ -224,7 +224,7 @@ def test_images_of_another_size_are_refused():
 
 def test_the_command_line_fits_convolutional_nets(tmp_path):
     np.save(tmp_path / "x.npy", images())
-    for variant, beta in (("plain", None), ("denoising", None), ("variational", 1.0)):
+    for variant, beta in (("plain", None), ("denoising", None), ("variational", "auto")):
         command = ["fit", tmp_path / "x.npy", "--net", "conv", "--variant", variant, "--channels",
                    "4,6", "--code", 2, "--epochs", 1, "-q", "-o", tmp_path / "m"]  # fmt: skip
         assert cli([str(part) for part in command]) == 0

@@ -198,6 +198,7 @@ def test_evaluate_of_gray_digits_prints_a_density_and_its_unit(tmp_path, capsys)
     np.save(tmp_path / "x.npy", load_digits().data[:200] / 16)
     data, model = str(tmp_path / "x.npy"), str(tmp_path / "m")
     few = ["--hidden", "8", "--code", "2", "--epochs", "3", "--seed", "0", "-q"]
+    few += ["--loss", "bernoulli"]
     assert cli(["fit", data, "--variant", "variational", *few, "-o", model]) == 0
     capsys.readouterr()
     assert cli(["evaluate", model, data, "--samples", "20", "--json"]) == 0

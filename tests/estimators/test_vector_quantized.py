@@ -145,10 +145,10 @@ def test_sampling_repeats_after_loading(digits, path):
     "change", [{"n_groups": 2}, {"n_entries": 8}, {"commitment": 4.0}, {"random_state": 1}], ids=str
 )
 def test_every_parameter_changes_the_result(change, digits):
-    rows = digits[:300]
+    rows, settings = digits[:300], {"max_epochs": 3, "linear_start": False}
     assert not np.allclose(
-        quantized(max_epochs=3).fit(rows).reconstruct(rows),
-        quantized(max_epochs=3, **change).fit(rows).reconstruct(rows),
+        quantized(**settings).fit(rows).reconstruct(rows),
+        quantized(**settings, **change).fit(rows).reconstruct(rows),
     )
 
 

@@ -7,8 +7,9 @@ import math
 from torch import Generator
 
 from narrows.core.activations import NEARLY_LINEAR
+from narrows.core.weights import mean_of_features, mean_over_rows
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source
+from narrows.data.source import Source, weighted_sample
 from narrows.model.baseline import Baseline, fit_baseline, sample_size
 
 __all__ = [
@@ -139,10 +140,13 @@ def _linear_code(
     baseline = fit_baseline(source, scaling, n_components, seed=seed)
     if baseline is None:
         return None
-    rows = source.sample(sample_size(source), generator=Generator().manual_seed(seed))
+    generator = Generator().manual_seed(seed)
+    rows, weights = weighted_sample(source, sample_size(source), generator=generator)
     x = scaling.forward(rows)
     codes = baseline.codes(x)
-    return baseline, float(baseline.error(x).mean()), float(codes.var(dim=0, correction=0).mean())
+    centered = codes - mean_of_features(codes, weights)
+    variance = float(mean_of_features(centered.square(), weights).mean())
+    return baseline, float(mean_over_rows(baseline.error(x), weights)), variance
 
 
 def patience_for(max_epochs: int) -> int:

@@ -10,7 +10,7 @@ from narrows.core.objective import Objective
 from narrows.core.slots import Loss
 from narrows.core.sparse import Rows, dense_rows
 from narrows.core.weights import fill_missing
-from narrows.data.source import Source, drawn_by_weight
+from narrows.data.source import Source, weighted_sample
 from narrows.model.baseline import Baseline
 from narrows.model.model import Model
 
@@ -40,11 +40,7 @@ def start_at_linear_code(model: Model, source: Source, baseline: Baseline, *, se
     """
     objective = model.objective
     generator = Generator().manual_seed(seed)
-    weights = None
-    if source.weights is not None and source.n_rows > _ROWS:
-        rows = drawn_by_weight(source, _ROWS, generator=generator)
-    else:
-        rows, weights = source.sample(_ROWS, generator=generator), source.weights
+    rows, weights = weighted_sample(source, _ROWS, generator=generator)
     x = model.scaling.forward(rows)
     x, _ = fill_missing(x, objective.corruption)
     code = _linear_code(baseline, x, weights)

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from narrows._types import Outputs, PerSample
 from narrows.core.sparse import Rows, SparseRows
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source, drawn_by_weight
+from narrows.data.source import Source, weighted_sample
 from narrows.losses import SquaredError
 
 __all__ = ["MAX_ROWS", "Baseline", "fill_with_means", "fit_baseline", "sample_size"]
@@ -91,11 +91,7 @@ def sample_size(source: Source) -> int:
 def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
     n_rows = sample_size(source)
     generator = Generator().manual_seed(seed)
-    weights = None
-    if source.weights is not None and n_rows < source.n_rows:
-        rows = drawn_by_weight(source, n_rows, generator=generator)
-    else:
-        rows, weights = source.sample(n_rows, generator=generator), source.weights
+    rows, weights = weighted_sample(source, n_rows, generator=generator)
     x = scaling.forward(rows)
     n_rows, n_features = x.shape
     if isinstance(x, SparseRows):

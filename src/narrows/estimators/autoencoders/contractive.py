@@ -13,6 +13,9 @@ from narrows.estimators.shared_texts import documented
 
 __all__ = ["ContractiveAutoencoder"]
 
+_WEIGHT = 0.1
+"""Without a linear start."""
+
 
 @documented
 class ContractiveAutoencoder(AbstractAutoencoder):
@@ -95,6 +98,7 @@ class ContractiveAutoencoder(AbstractAutoencoder):
     _widest = 32
 
     weight: float | str
+    linear_start: bool
     gamma: float
     sigma: float
     method: str
@@ -132,9 +136,10 @@ class ContractiveAutoencoder(AbstractAutoencoder):
 
     def _choice(self) -> Choice:
         automatic = self.weight == "auto"
+        weight = _WEIGHT if automatic and not self.linear_start else self.weight
         parameters = {
             **self._shape(always_path=True),
-            "weight": self.weight if automatic else float(self.weight),
+            "weight": weight if weight == "auto" else float(weight),
             "gamma": float(self.gamma),
             "sigma": float(self.sigma),
             "method": self.method,
