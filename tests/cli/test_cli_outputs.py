@@ -21,8 +21,8 @@ NO_FILES = {
     "activation", "augmentation", "batch_size", "channels", "class_names", "code_activation",
     "corrupt", "corruption", "delete", "density", "device", "groups", "hidden", "image_shape",
     "kind", "learning_rate", "loss", "max_epochs", "method", "n_components", "noise", "paper",
-    "patience", "penalties", "precision", "preset", "resize", "scale", "settings", "training", "unknown",
-    "validation_fraction",
+    "patience", "penalties", "precision", "preset", "resize", "scale", "settings", "training",
+    "unknown", "validation_fraction",
 }  # fmt: skip
 """String arguments that are not files: list new ones here, or they count as inputs."""
 
