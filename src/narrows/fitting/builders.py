@@ -31,8 +31,8 @@ from narrows.training.watch import Watch
 from narrows.variants.building import build_objective
 
 __all__ = [
-    "bound_errors",
     "check_loss",
+    "judge_epochs",
     "minimize",
     "new_model",
     "new_trainable",
@@ -73,16 +73,18 @@ def new_model(plan: Plan, source: Source) -> Model:
     return model
 
 
-def bound_errors(plan: Plan, model: Model) -> None:
-    """Bound the errors of the epochs of a net that has started linear, if its plan says so.
+def judge_epochs(plan: Plan, model: Model) -> None:
+    """Say how the epochs of a net that has started linear are judged, beside its start.
 
-    An epoch then has to reconstruct clean rows better than the linear code, whatever corruption,
-    noise and penalties gain. A code as wide as the rows has no error at the start, and so no bound.
+    By J with all corruption, noise and penalties that the user asked for. Beside those that an
+    estimator has by default, an epoch has to reconstruct clean rows better than the linear code; a
+    code as wide as the rows has no error at the start, and so no such bound.
     """
     objective = model.objective
     disturbed = objective.judged_by == "objective" or not isinstance(objective.corruption, Identity)
-    if plan.bounded and disturbed and model.n_components < model.schema.n_features:
-        objective.judged_by = "bounded"
+    narrow = model.n_components < model.schema.n_features
+    if disturbed:
+        objective.judged_by = "bounded" if plan.bounded and narrow else "objective"
 
 
 def _try_custom_pieces(plan: Plan, model: Model, source: Source) -> None:

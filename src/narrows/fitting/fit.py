@@ -14,8 +14,8 @@ from narrows.artefact import Artefact
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.fitting.builders import (
-    bound_errors,
     check_loss,
+    judge_epochs,
     minimize,
     new_model,
     new_trainable,
@@ -142,7 +142,7 @@ def _train(
     if plan.linear_start and model.baseline is not None:
         started = start_at_linear_code(model, rows.training, model.baseline, seed=plan.seed)
     if started:
-        bound_errors(plan, model)
+        judge_epochs(plan, model)
     layers: list[list[Epoch]] = []
     if plan.pretraining is not None:
         device = resolve_device(plan.device)

@@ -39,6 +39,8 @@ MAX_DRAWS = 10_000
 def resolved_method(model: Model, method: str) -> str:
     """Return the method; "auto" is "pass" for nets trained on hidden values, else "code".
 
+    A net that stayed at its linear start has not been trained.
+
     Raises
     ------
     UsageError
@@ -50,7 +52,7 @@ def resolved_method(model: Model, method: str) -> str:
         return method
     corruption = model.objective.corruption
     trained = corruption.admits_missing or isinstance(corruption, Masking)
-    return "pass" if trained else "code"
+    return "pass" if trained and model.record.get("best_epoch") != 0 else "code"
 
 
 def inpainted(

@@ -4,7 +4,7 @@ Minimizes over e, with h = m + F e:  L(x, g(h)) over the known values + weight |
 
 m and F are those of the Gaussian fitted to the codes (for a variational net, of its prior), so that
 |e|^2 / 2 is minus the log density of the code. For L in nats the weight is 1. Squared error is that
-of a normal whose variance v is the training error per value; there the weight is 2 v.
+of a normal whose variance v is the error per value of held-out rows; there the weight is 2 v.
 
 Bora, Jalal, Price, Dimakis (2017), "Compressed sensing using generative models", ICML.
 """
@@ -181,7 +181,13 @@ def _gaussian(model: Model) -> tuple[Tensor, Tensor]:
 
 
 def _variance(model: Model) -> float:
-    """Return the mean squared training error of a value, in squared scaled units."""
-    epochs = model.record.get("epochs") or [{}]
-    loss = epochs[-1].get("loss")
-    return max(float(loss or 0.0) / model.schema.n_features, 1e-6)
+    """Return the mean squared error of a value of held-out rows, in squared scaled units.
+
+    Without held-out rows it is that of the training rows in the last epoch.
+    """
+    if model.calibration is not None:
+        error = float(model.calibration.mean())
+    else:
+        epochs = model.record.get("epochs") or [{}]
+        error = float(epochs[-1].get("loss") or 0.0)
+    return max(error / model.schema.n_features, 1e-6)

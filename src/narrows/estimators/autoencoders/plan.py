@@ -240,7 +240,9 @@ def new_plan(
         neighbors_by=_neighbors_by(choice, source, loss),
         sampled_words=int(choice.sampled_words),
         linear_start=bool(getattr(estimator, "linear_start", False)) and not pairs,
-        bounded=choice.bounded and not parameters.get("penalties"),
+        bounded=choice.bounded
+        and not parameters.get("penalties")
+        and not (_corrupts(choice) and _asks_for_corruption(estimator)),
     )
 
 
@@ -267,9 +269,8 @@ def _as_known(loss: Any) -> dict[str, Any] | None:
 
 def _warn_of_copying(choice: Choice, width: int, source: Source) -> None:
     """Warn of a code as wide as the row if nothing else keeps the net from copying."""
-    parameters = choice.parameters
-    corrupts = parameters.get("corruption", _NO_CORRUPTION) != _NO_CORRUPTION
-    if width < source.n_features or choice.cannot_copy or corrupts or parameters.get("penalties"):
+    kept_from_copying = choice.cannot_copy or _corrupts(choice)
+    if width < source.n_features or kept_from_copying or choice.parameters.get("penalties"):
         return
     warn(
         f"n_components={width} is not less than n_features="
@@ -308,14 +309,11 @@ def _with_classes(penalties: list[Any], n_classes: int) -> list[Any]:
 
 def _check_no_corruption(estimator: Any, choice: Choice) -> None:
     """Refuse arguments that have no effect if the user gives clean rows."""
-    if "corruption" in choice.parameters:
-        given = estimator.corruption
-        default = inspect.signature(type(estimator).__init__).parameters["corruption"].default
-        if corruption_spec(given) not in (corruption_spec(default), corruption_spec(None)):
-            raise UsageError(
-                f"corruption: {given!r} has no effect if y gives the clean rows "
-                "of X, which is already corrupted; leave it out."
-            )
+    if _corrupts(choice) and _asks_for_corruption(estimator):
+        raise UsageError(
+            f"corruption: {estimator.corruption!r} has no effect if y gives the clean rows "
+            "of X, which is already corrupted; leave it out."
+        )
     if choice.augmentation is not None:
         raise UsageError("augmentation: would change X but not the clean rows in y; leave it out.")
     for name, value in (
@@ -325,6 +323,16 @@ def _check_no_corruption(estimator: Any, choice: Choice) -> None:
             raise UsageError(
                 f"{name}: has no effect if y gives clean rows; set {name}=0, or leave y out."
             )
+
+
+def _corrupts(choice: Choice) -> bool:
+    return choice.parameters.get("corruption", _NO_CORRUPTION) != _NO_CORRUPTION
+
+
+def _asks_for_corruption(estimator: Any) -> bool:
+    """Return whether the corruption is not the one that the estimator has by default."""
+    default = inspect.signature(type(estimator).__init__).parameters["corruption"].default
+    return corruption_spec(estimator.corruption) != corruption_spec(default)
 
 
 def _number_of_neighbors(choice: Choice, source: Source) -> int:
