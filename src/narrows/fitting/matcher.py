@@ -23,7 +23,7 @@ from narrows.fitting.head import (
     HeadRecipe,
     HeadSettings,
     PreparedHead,
-    activations_of_rows,
+    features_of_rows,
     fit_head,
     new_head,
     prepare_feature_head,
@@ -95,7 +95,7 @@ def fit_matcher(
     y = source.targets.numpy()
     if settings.frozen:
         # the encoder does not change: its features are computed once, and the map is solved
-        features = activations_of_rows(model, source, layer, device=settings.device)
+        features = features_of_rows(model, source, layer, device=settings.device)
         head = new_head(model, source, settings, stages.seed, layer, widths)
         rows = torch.arange(source.n_rows)
         _solve(head, features, source, rows, metric)
@@ -108,7 +108,7 @@ def fit_matcher(
         def prepare(
             model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
         ) -> PreparedHead:
-            features = activations_of_rows(model, source, layer, device=settings.device)
+            features = features_of_rows(model, source, layer, device=settings.device)
             head = new_head(model, source, settings, seed, layer, widths)
             _solve(head, features, source, training, metric)
             task = PairTask(head, given=paired, dropout=dropout)

@@ -38,10 +38,10 @@ class HeldOutErrors:
         return float((self.rows if self.weights is None else self.rows * self.weights).mean())
 
 
-def clearly_lower(errors: HeldOutErrors, others: HeldOutErrors) -> bool:
+def clearly_lower(errors: HeldOutErrors, others: HeldOutErrors, *, by: float = 1.0) -> bool:
     """Return whether errors are lower than those of the same rows at another time.
 
-    If means of rows are compared, by more than the standard error of the mean difference.
+    If means of rows are compared, by more than ``by`` standard errors of the mean difference.
 
     References
     ----------
@@ -60,7 +60,7 @@ def clearly_lower(errors: HeldOutErrors, others: HeldOutErrors) -> bool:
     if errors.weights is not None:
         differences = differences * errors.weights
     n = len(differences)
-    return n > 1 and bool(differences.mean() + differences.std() / n**0.5 < 0)
+    return n > 1 and bool(differences.mean() + by * differences.std() / n**0.5 < 0)
 
 
 class EarlyStopping:
