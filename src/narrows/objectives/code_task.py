@@ -64,6 +64,7 @@ class Head(nn.Module):
     are subtracted from them and divide them.
     """
 
+    reads = "code"  # absent in older pickles
     shift: Tensor
     scale: Tensor
 

@@ -113,6 +113,12 @@ class CodeHead(NarrowsEstimator):
         ]
         self.n_epochs_ = len(record.epochs)
 
+    @property
+    def features_(self) -> str:
+        """What the head reads: "code", "rows" or "both"; "maps" for a segmenter."""
+        check_is_fitted(self, "head_")
+        return self.head_.reads
+
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the head's outputs for rows, (n_samples, n_outputs): logits, or standardized
         values."""
@@ -142,7 +148,7 @@ class CodeHead(NarrowsEstimator):
             "layer": self.layer_,
             "widths": self.head_.widths,
             "activation": self.head_.activation,
-            "features": getattr(self.head_, "reads", "code"),  # a segmenter reads feature maps
+            "features": self.head_.reads,
             "names": None if names is None else names.tolist(),
             # absent in older pickles
             "max_epochs": getattr(self, "max_epochs_", self.n_epochs_),

@@ -7,8 +7,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
-from sklearn.utils.validation import check_is_fitted
-
 from narrows.estimators.heads.base import CodeHead
 from narrows.estimators.heads.fit import fit_head_to_rows, open_head_stages
 from narrows.estimators.held_out import HeldOut
@@ -33,12 +31,6 @@ class SupervisedHead(CodeHead):
 
     features: str
     hidden: Any
-
-    @property
-    def features_(self) -> str:
-        """What the head reads: "code", "rows" or "both"."""
-        check_is_fitted(self, "head_")
-        return self.head_.reads
 
     def fit(
         self,
