@@ -430,3 +430,39 @@ def test_sparse_rows_are_read_by_their_code(rows, classes):
         CodeClassifier(sparse, features="both", random_state=0).fit(counts, classes)
     with pytest.raises(UsageError, match="features: unknown name.*Did you mean 'rows'"):
         CodeClassifier(sparse, features="row", random_state=0).fit(counts, classes)
+
+
+def test_an_encoder_trains_only_where_trials_say_that_it_helps(hidden_in_rows):
+    """The probe knows the classes; without two labels of a class nothing can tell."""
+    ae, X, y = hidden_in_rows
+    solved, stayed = (
+        CodeClassifier(ae, training=training, random_state=0).fit(X[:2], [0, 1])
+        for training in ("frozen", "fine_tuned")
+    )
+    assert stayed.n_epochs_ == 1 and stayed.max_epochs_ > 1
+    np.testing.assert_allclose(stayed.predict_proba(X), solved.predict_proba(X), atol=1e-4)
+    noise = np.random.default_rng(1).integers(2, size=60)
+    head = CodeClassifier(ae, training="fine_tuned", random_state=0).fit(X[:60], noise)
+    frozen = CodeClassifier(ae, random_state=0).fit(X[:60], noise)
+    np.testing.assert_allclose(head.predict_proba(X), frozen.predict_proba(X), atol=1e-4)
+
+
+def test_trials_let_an_encoder_train_where_a_line_is_not_enough():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 4)).astype(np.float32)
+    y = (rows[:, 0] * rows[:, 1] > 0).astype(int)
+    ae = Autoencoder(3, hidden=(64,), linear_start=False, max_epochs=5, random_state=0).fit(rows)
+    head = CodeClassifier(ae, training="fine_tuned", random_state=0).fit(rows[:200], y[:200])
+    assert head.n_epochs_ > 1 and head.score(rows[200:], y[200:]) > 0.8
+
+
+def test_trials_repeat_and_resume(hidden_in_rows, tmp_path):
+    ae, X, y = hidden_in_rows
+    settings = {"training": "fine_tuned", "batch_size": 50, "random_state": 0}
+    one = CodeClassifier(ae, **settings).fit(X[:60], y[:60])
+    two = CodeClassifier(ae, **settings).fit(X[:60], y[:60], checkpoint=tmp_path / "c")
+    again = CodeClassifier(ae, **settings).fit(
+        X[:60], y[:60], checkpoint=tmp_path / "c", resume=True
+    )
+    for other in (two, again):
+        np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))

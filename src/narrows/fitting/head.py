@@ -25,6 +25,7 @@ from narrows.fitting.plan import batch_size_for, epochs_for_steps
 from narrows.model.features import feature_widths, head_features
 from narrows.model.model import Model
 from narrows.objectives.code_task import CodeTask, FeatureTask, Head
+from narrows.training.early_stopping import EarlyStopping
 from narrows.training.loop import held_out_errors, train
 from narrows.training.precision import resolve_device
 from narrows.training.progress import Progress
@@ -119,6 +120,9 @@ class HeadRecipe:
 
     rates: tuple[float, float] = (1e-2, 1e-3)
     """Default learning rates, with a frozen encoder and with one that is trained."""
+
+    trials: bool = False
+    """Whether trials choose the number of epochs, unless rows are held out."""
 
     def epochs(self, steps: int, max_epochs: int | None) -> int:
         """Return the number of epochs, of ``steps`` steps each."""
@@ -235,6 +239,8 @@ def fit_head(
     stage: str = "head",
     selection: Selection | None = None,
     snapshot: Callable[[FittedHead], Artefact] | None = None,
+    stopping: EarlyStopping | None = None,
+    last_epoch: int | None = None,
 ) -> FittedHead:
     """Train a head in place, and the model's encoder too unless it is frozen.
 
@@ -248,6 +254,8 @@ def fit_head(
         The held-out rows; None draws them.
     snapshot : callable, optional
         Returns the current content of the model file, so that checkpoints open as models.
+    stopping, last_epoch : optional
+        As in ``train``.
 
     Raises
     ------
@@ -317,18 +325,20 @@ def fit_head(
             batch_size=batch_size,
             validation=validation,
             patience=settings.patience,
+            stopping=stopping,
             counts_start=prepared.started,
+            last_epoch=last_epoch,
             watch=replace(watch, on_epoch=progress.epoch),
         )
         progress.ended(record)
-    if prepared.solved:
+    if not record.epochs:  # the head is the probe
         record.epochs = [_as_epoch(trainer, rows, validation)]
     model.objective.eval()
     return fitted(record)
 
 
 def _as_epoch(trainer: Trainer, rows: Source, validation: Source | None) -> Epoch:
-    """Return the errors of a head that was solved, as those of one epoch."""
+    """Return the errors of a head that was not trained, as those of one epoch."""
     loss = held_out_errors(trainer, rows).mean / _share_labeled(rows)
     held_out = None if validation is None else held_out_errors(trainer, validation).mean
     return Epoch(loss, loss, 0.0, held_out, 0.0)

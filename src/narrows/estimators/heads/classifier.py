@@ -20,7 +20,7 @@ from narrows.data.splitting import Split
 from narrows.errors import UsageError
 from narrows.estimators.heads.fit import train_by_recipe
 from narrows.estimators.heads.kind import HeadKind, RawTargets
-from narrows.estimators.heads.supervised import SupervisedHead, is_solved
+from narrows.estimators.heads.supervised import SupervisedHead, has_trials, is_solved
 from narrows.estimators.parameters import corruption_spec, keep, widths_of
 from narrows.estimators.sample_weights import check_class_weight, class_weights
 from narrows.estimators.shared_texts import documented
@@ -81,7 +81,8 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         hardly ever predicted.
     max_epochs : int or None, default=None
         Maximum number of passes over the rows. None solves a linear head on a frozen encoder;
-        otherwise it takes 50, or on few rows as many as make about 3,000 steps, at most 1,500.
+        otherwise it takes 50, or on few rows as many as make about 3,000 steps, at most 1,500. Of
+        a linear head whose encoder trains, trials choose the best epoch up to there, or the start.
     batch_size : ...
     learning_rate : float or None, default=None
         Peak learning rate of Adam. None takes 0.01 if the encoder is frozen, otherwise 0.001.
@@ -301,7 +302,8 @@ def classifier_recipe(head: CodeClassifier) -> HeadRecipe:
         return prepared
 
     # after 1,000 steps small classifiers still underfit, while regressors already overfit
-    return HeadRecipe(prepare, weigh=partial(_weigh, head), least_steps=3000)
+    trials = has_trials(head) and not head.adversarial_radius and head.n_neighbors is None
+    return HeadRecipe(prepare, weigh=partial(_weigh, head), least_steps=3000, trials=trials)
 
 
 def _relabel(

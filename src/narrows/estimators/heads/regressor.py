@@ -15,7 +15,7 @@ from narrows.data.source import Source
 from narrows.errors import InvalidData
 from narrows.estimators.heads.fit import train_by_recipe
 from narrows.estimators.heads.kind import HeadKind, RawTargets
-from narrows.estimators.heads.supervised import SupervisedHead, is_solved
+from narrows.estimators.heads.supervised import SupervisedHead, has_trials, is_solved
 from narrows.estimators.parameters import corruption_spec, keep, widths_of
 from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import (
@@ -54,7 +54,8 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     max_epochs : int or None, default=None
         Maximum number of passes over the rows. None solves a linear head on a frozen encoder, by
         ridge regression; otherwise it takes 50, or on few rows as many as make about 1,000 steps,
-        at most 500.
+        at most 500. Of
+        a linear head whose encoder trains, trials choose the best epoch up to there, or the start.
     batch_size : ...
     learning_rate : float or None, default=None
         Peak learning rate of Adam. None takes 0.01 if the encoder is frozen, otherwise 0.001.
@@ -224,7 +225,7 @@ def regressor_recipe(head: CodeRegressor) -> HeadRecipe:
             training,
         )
 
-    return HeadRecipe(prepare)
+    return HeadRecipe(prepare, trials=has_trials(head))
 
 
 def _target_spec(head: CodeRegressor) -> dict[str, Any]:

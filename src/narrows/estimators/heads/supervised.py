@@ -12,7 +12,7 @@ from narrows.estimators.heads.fit import fit_head_to_rows, open_head_stages
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.shared_texts import documented
 
-__all__ = ["SupervisedHead", "is_solved"]
+__all__ = ["SupervisedHead", "has_trials", "is_solved"]
 
 _OF_TRAINING = (
     "dropout",
@@ -99,3 +99,8 @@ def is_solved(head: SupervisedHead) -> bool:
         return False
     default = signature(type(head).__init__).parameters
     return all(getattr(head, name) == default[name].default for name in _OF_TRAINING)
+
+
+def has_trials(head: SupervisedHead) -> bool:
+    """Return whether trials choose for how many epochs a linear head and its encoder train."""
+    return head.training != "frozen" and not len(head.hidden) and head.max_epochs is None
