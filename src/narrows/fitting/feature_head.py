@@ -158,7 +158,7 @@ def prepare_head(
 
     def labeled(reads: str, targets: Tensor, *, sampled: bool = False) -> LabeledRows:
         rows = (known_rows(targets) & training).nonzero()[:, 0]
-        rows = rows[evenly(len(rows))] if sampled else rows
+        rows = rows[evenly(len(rows), sum(widths))] if sampled else rows
         weights = kind.weigh(
             targets[rows], None if source.weights is None else source.weights[rows]
         )

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from torch import Tensor
 
 from narrows.training.early_stopping import HeldOutErrors, clearly_lower
@@ -41,13 +41,16 @@ _STRENGTHS = (0.002, 0.02, 2.0, 20.0)
 _LEAST_LABELS = 100
 """Number of labels from which folds choose C."""
 
-_MOST_ROWS = 1000
-"""Number of labeled rows that folds are made of, drawn evenly over their order."""
+_MOST_ROWS, _MOST_VALUES, _LEAST_ROWS = 1000, 100_000, 300
+"""Limits on the labeled rows that folds are made of: fewer rows if they are wide."""
 
-_MOST_ROUNDS = 200
+_MOST_ROUNDS, _ROUNDS_OF_A_FOLD = 200, 50
 
 _UNSEEN = 10.0
 """The logit of a class without labels is this far below the lowest."""
+
+_MOST_SOLVED = 2000
+"""Number of values up to which the penalty of a ridge regression is chosen by all of them."""
 
 _LEAST_VALUES = 3
 """Number of known values from which a target is more than its mean."""
@@ -121,8 +124,10 @@ class Probe(ABC):
         """Return the map of all rows."""
 
 
-def evenly(n: int, most: int = _MOST_ROWS) -> np.ndarray:
-    """Return the numbers of at most ``most`` of n rows, evenly over their order."""
+def evenly(n: int, width: int) -> np.ndarray:
+    """Return the numbers of the rows that folds are made of, of n rows of so many features, evenly
+    over their order."""
+    most = min(_MOST_ROWS, max(_LEAST_ROWS, _MOST_VALUES // width))
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
@@ -173,11 +178,11 @@ class ClassProbe(Probe):
 
     def solve(self, labeled: LabeledRows) -> LinearMap:
         rotated, axes = labeled.rotated()
-        found = self._fitted(rotated, self._strength(rotated))
+        found = self._fitted(rotated, self._strength(rotated), _MOST_ROUNDS)
         return found if axes is None else LinearMap(axes @ found.weights, found.biases)
 
     def _strength(self, labeled: LabeledRows) -> float:
-        labeled = labeled.at(evenly(len(labeled)))
+        labeled = labeled.at(evenly(len(labeled), labeled.z.shape[1])).rotated()[0]
         start = None if len(labeled) < _LEAST_LABELS else self._errors(labeled, _STRENGTH)
         if start is None:
             return _STRENGTH
@@ -197,12 +202,14 @@ class ClassProbe(Probe):
             errors[held_out] = -logs[np.arange(len(logs)), labeled.y[held_out]]
         return _held_out(errors[counted], labeled.weights[counted])
 
-    def _fitted(self, labeled: LabeledRows, strength: float) -> LinearMap:
+    def _fitted(
+        self, labeled: LabeledRows, strength: float, rounds: int = _ROUNDS_OF_A_FOLD
+    ) -> LinearMap:
         weights = np.zeros((labeled.z.shape[1], self.n_classes))
         biases = np.zeros(self.n_classes)
         seen = np.unique(labeled.y)
         if len(seen) > 1:
-            model = LogisticRegression(C=strength, max_iter=_MOST_ROUNDS)
+            model = LogisticRegression(C=strength, max_iter=rounds)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # near enough to predict
                 model.fit(labeled.z, labeled.y, sample_weight=labeled.weights)
@@ -218,7 +225,8 @@ class ClassProbe(Probe):
 class ValueProbe(Probe):
     """Ridge regression of values y (n_rows,) or (n_rows, n_targets), NaN where unknown.
 
-    The penalty of each target is the one of least squared error by leave-one-out.
+    The penalty of each target is the one of least squared error by leave-one-out; of more than
+    2,000 rows a sample chooses it.
     """
 
     def held_out_errors(self, labeled: LabeledRows) -> HeldOutErrors | None:
@@ -227,7 +235,7 @@ class ValueProbe(Probe):
             known = ~np.isnan(target)
             if known.sum() < _LEAST_VALUES:
                 return None
-            model = _ridge(labeled, target, known)
+            model = _ridge(labeled.at(known), target[known])
             chosen: Any = model.alpha_  # Any: the stubs allow None
             errors[known] += model.cv_results_[:, int(np.argmin(abs(_PENALTIES - chosen)))]
         return _held_out(errors, np.ones(len(labeled)))  # weights are in these errors already
@@ -240,15 +248,22 @@ class ValueProbe(Probe):
                 mean = float(target[known].mean()) if known.any() else 0.0
                 maps.append((np.zeros(labeled.z.shape[1]), mean))
             else:
-                model = _ridge(labeled, target, known)
+                rows, y = labeled.at(known), target[known]
+                if len(y) > _MOST_SOLVED:  # all its penalties need a decomposition of all rows
+                    some = evenly(len(y), rows.z.shape[1])
+                    penalty: Any = _ridge(rows.at(some), y[some]).alpha_  # Any: as above
+                    model = Ridge(penalty)
+                    model.fit(rows.z, y, sample_weight=rows.weights)
+                else:
+                    model = _ridge(rows, y)
                 maps.append((model.coef_, model.intercept_))
         weights, biases = zip(*maps, strict=True)
         return LinearMap(np.stack(weights, axis=1), np.array(biases))
 
 
-def _ridge(labeled: LabeledRows, target: np.ndarray, known: np.ndarray) -> RidgeCV:
+def _ridge(labeled: LabeledRows, y: np.ndarray) -> RidgeCV:
     model = RidgeCV(_PENALTIES, store_cv_results=True)
-    return model.fit(labeled.z[known], target[known], sample_weight=labeled.weights[known])
+    return model.fit(labeled.z, y, sample_weight=labeled.weights)
 
 
 def _held_out(errors: np.ndarray, weights: np.ndarray) -> HeldOutErrors:
