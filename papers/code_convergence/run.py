@@ -28,7 +28,7 @@ from narrows.cli.choosing import Study, validation_split
 from narrows.cli.paper import columns, main
 from narrows.data import DenseSource
 from narrows.data.datasets import load_half
-from narrows.objectives.code_task import Head
+from narrows.objectives.code_task import Head, mean_and_std
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ def train_classifier(
     generator = Generator().manual_seed(seed)
     head = Head(task.train.shape[1], [*hidden, 10], activation="relu", generator=generator)
     if task.standardize:
-        head.start_at(task.train)
+        mean, std = mean_and_std(task.train)
+        head.shift.copy_(mean)
+        head.scale.copy_(std)
     kind = torch.optim.SGD if optimizer == "SGD" else torch.optim.Adam
     descent = kind(head.parameters(), lr=rate)
     curve, seconds, steps, due = Curve([], [], []), 0.0, 0, 1

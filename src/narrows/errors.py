@@ -23,6 +23,7 @@ Warning
 |-- NothingFlaggedWarning  (UserWarning)          no p-value can be as small as alpha
 |-- OutdatedWarning        (UserWarning)          measurements of an earlier net are dropped
 |-- PairingWarning         (UserWarning)          images and masks are paired by order alone
+|-- PropagationWarning     (UserWarning)          labels are not propagated to neighbors
 |-- RangeWarning           (UserWarning)          rows may be in other units than at fit
 |-- UnknownWordsWarning    (UserWarning)          most words of a text are not in the vocabulary
 `-- UnspacedTextWarning    (UserWarning)          texts without spaces are split by characters"""
@@ -54,6 +55,7 @@ __all__ = [
     "OutdatedWarning",
     "OutputBusy",
     "PairingWarning",
+    "PropagationWarning",
     "RangeWarning",
     "ResourceError",
     "TrainingDiverged",
@@ -170,6 +172,10 @@ class OutdatedWarning(UserWarning):
 
 class PairingWarning(UserWarning):
     """Files are paired by their order, because their names do not match."""
+
+
+class PropagationWarning(UserWarning):
+    """Labels are not propagated to neighbors, since folds don't say that this is better."""
 
 
 class RangeWarning(UserWarning):

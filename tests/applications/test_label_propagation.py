@@ -12,7 +12,7 @@ from narrows.applications.heads.label_propagation import (
     propagate_classes,
     propagate_labels,
 )
-from narrows.errors import InvalidData, UsageError
+from narrows.errors import InvalidData, PropagationWarning, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +144,24 @@ def test_invalid_settings_are_refused(moons, settings, match):
     settings = {"missing_label": -1, "n_neighbors": 10, **settings}
     with pytest.raises(UsageError, match=match):
         CodeClassifier(ae, **settings).fit(x, y)
+
+
+def test_labels_that_neighbors_predict_worse_are_not_propagated():
+    """Classes lie along a line, across which neighbors don't know them."""
+    rng = np.random.default_rng(0)
+    wide = np.column_stack([rng.normal(size=300), 40 * rng.normal(size=(300, 5))])
+    y = (wide[:, 0] > 0).astype(int)
+    rows = (wide / [1.0, *[40.0] * 5]).astype(np.float32)
+    ae = Autoencoder(2, hidden=(), max_epochs=1, random_state=0).fit(rows)
+    known = labeled(y, 15)
+    plain = CodeClassifier(ae, missing_label=-1, random_state=0).fit(rows, known)
+    with pytest.warns(PropagationWarning, match="not clearly better: of 30 labels left out"):
+        asked = CodeClassifier(ae, missing_label=-1, n_neighbors=10, random_state=0)
+        asked.fit(rows, known)
+    np.testing.assert_array_equal(asked.predict_proba(rows), plain.predict_proba(rows))
+
+
+def test_a_single_label_per_class_is_not_propagated(fitted, moons):
+    x, y = moons
+    with pytest.warns(PropagationWarning, match="every class has a single label"):
+        CodeClassifier(fitted, missing_label=-1, n_neighbors=10).fit(x, labeled(y, 1))

@@ -56,6 +56,8 @@ def autoencoder(rows) -> Autoencoder:
     [
         CodeClassifier(UNSEEDED, **_FEW_STEPS),
         CodeRegressor(SMALL, training="joint", **_FEW_STEPS),
+        CodeClassifier(UNSEEDED, random_state=0),  # solved
+        CodeRegressor(SMALL, random_state=0),
     ],
     expected_failed_checks=lambda estimator: NOT_TO_THE_LAST_DIGIT,
     xfail_strict=True,
@@ -76,7 +78,9 @@ def test_classes_of_any_type_are_learned(training, autoencoder, rows, classes):
 
 def test_a_frozen_linear_head_is_logistic_regression_on_the_codes(autoencoder, rows, classes):
     """Compare with scikit-learn's solver, both with a negligible penalty."""
-    ours = classifier(autoencoder, max_epochs=1500, batch_size=450, learning_rate=0.1)
+    ours = classifier(
+        autoencoder, features="code", max_epochs=1500, batch_size=450, learning_rate=0.1
+    )
     ours.fit(rows, classes)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(C=1e4, max_iter=2000))
     theirs.fit(autoencoder.transform(rows), classes)
@@ -87,9 +91,8 @@ def test_a_frozen_linear_head_is_logistic_regression_on_the_codes(autoencoder, r
 
 
 def test_a_frozen_linear_regressor_is_least_squares_on_the_codes(autoencoder, rows, values):
-    ours = CodeRegressor(
-        autoencoder, max_epochs=1500, batch_size=450, learning_rate=0.1, random_state=0
-    )
+    steps: dict[str, Any] = {"max_epochs": 1500, "batch_size": 450, "learning_rate": 0.1}
+    ours = CodeRegressor(autoencoder, features="code", **steps, random_state=0)
     codes = autoencoder.transform(rows)
     theirs = make_pipeline(StandardScaler(), Ridge(alpha=1e-6)).fit(codes, values)
     score = ours.fit(rows, values).score(rows, values)
@@ -269,7 +272,8 @@ def test_a_grid_search_varies_the_autoencoders_parameters(fitted_before, rows, c
     if fitted_before:
         given.fit(rows)
     choices = {"autoencoder__max_epochs": [1, 15], "autoencoder__n_components": [1, 4]}
-    grid = GridSearchCV(classifier(given, max_epochs=5), choices, cv=2, error_score="raise")
+    head = classifier(given, features="code", max_epochs=5)
+    grid = GridSearchCV(head, choices, cv=2, error_score="raise")
     grid.fit(rows, classes)
     scores = grid.cv_results_["mean_test_score"]
     assert len(set(scores)) > 2 and scores.argmax() == grid.best_index_
@@ -315,13 +319,17 @@ def test_dropout_keeps_the_mean():
     assert float(left.mean()) == pytest.approx(2.0, abs=0.02)
 
 
-def test_features_of_a_frozen_encoder_are_standardized(autoencoder, rows, classes):
-    codes = autoencoder.transform(rows)
-    frozen = classifier(autoencoder, max_epochs=1).fit(rows, classes).head_
-    np.testing.assert_allclose(frozen.shift, codes.mean(axis=0), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(frozen.scale, codes.std(axis=0), rtol=1e-4, atol=1e-4)
-    moving = classifier(autoencoder, training="joint", max_epochs=1).fit(rows, classes).head_
-    assert not moving.shift.any() and bool((moving.scale == 1).all())
+def test_code_and_rows_have_the_same_variance(autoencoder, rows, classes):
+    head = CodeClassifier(autoencoder, features="both", random_state=0).fit(rows, classes).head_
+    read = np.hstack(
+        [autoencoder.transform(rows), autoencoder.model_.scaling.forward(torch.from_numpy(rows))]
+    )
+    np.testing.assert_allclose(head.shift, read.mean(axis=0), rtol=1e-3, atol=1e-4)
+    assert len(np.unique(head.scale[:4])) == len(np.unique(head.scale[4:])) == 1
+    scaled = (read - head.shift.numpy()) / head.scale.numpy()
+    of_code, of_rows = (part.var(axis=0).sum() for part in (scaled[:, :4], scaled[:, 4:]))
+    assert of_code == pytest.approx(5, rel=1e-3)  # half of the number of columns
+    assert of_rows == pytest.approx(5, rel=0.2)  # columns have variance 1 in the autoencoder's rows
 
 
 def test_fine_tuning_drops_the_densities_of_codes(autoencoder, rows, classes):
@@ -332,3 +340,129 @@ def test_fine_tuning_drops_the_densities_of_codes(autoencoder, rows, classes):
     assert frozen.sample(2).shape == (2, 10)
     with pytest.raises(UsageError, match="call fit"):
         tuned.sample(2)
+
+
+@pytest.fixture(scope="module")
+def hidden_in_rows() -> tuple[Autoencoder, np.ndarray, np.ndarray]:
+    """A code of the two widest of ten columns, and classes that only the narrowest one tells."""
+    rows = np.random.default_rng(0).normal(size=(400, 10)) * np.linspace(3, 0.5, 10)
+    ae = Autoencoder(2, scale="none", max_epochs=1, random_state=0).fit(rows.astype(np.float32))
+    return ae, rows.astype(np.float32), (rows[:, 9] > 0).astype(int)
+
+
+def test_folds_choose_what_a_head_reads(hidden_in_rows, path):
+    ae, X, y = hidden_in_rows
+    of_rows = CodeClassifier(ae, random_state=0).fit(X[:200], y[:200])
+    assert of_rows.features_ == "rows" and of_rows.score(X[200:], y[200:]) > 0.9
+    of_code = CodeClassifier(ae, features="code", random_state=0).fit(X[:200], y[:200])
+    assert of_code.features_ == "code" and of_code.score(X[200:], y[200:]) < 0.7
+    of_rows.save(path)
+    assert load(path).features_ == "rows"
+    np.testing.assert_array_equal(load(path).predict_proba(X), of_rows.predict_proba(X))
+
+
+def test_the_code_is_read_where_it_predicts_clearly_better():
+    """The class is a parity of the rows, which the layers of the net know and a line doesn't."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=300)
+    inside = rng.normal(size=(300, 6)) * np.where(y, 3.0, 0.3)[:, None]
+    ae = Autoencoder(2, hidden=(64,), linear_start=False, max_epochs=30, random_state=0)
+    rows = inside.astype(np.float32)
+    ae.fit(rows)
+    head = CodeClassifier(ae, layer=0, random_state=0).fit(rows[:200], y[:200])
+    assert head.features_ == "code" and head.score(rows[200:], y[200:]) > 0.85
+
+
+def test_a_solved_head_is_logistic_regression_on_rows_of_equal_scale(hidden_in_rows):
+    ae, X, y = hidden_in_rows
+    ours = CodeClassifier(ae, features="rows", random_state=0).fit(X[:60], y[:60])
+    z = (X - X[:60].mean(axis=0)) * (10 / X[:60].var(axis=0).sum()) ** 0.5
+    theirs = LogisticRegression(C=0.2).fit(z[:60], y[:60])
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(z), atol=2e-3)
+    assert ours.n_epochs_ == 1 and len(ours.history_) == 1
+
+
+def test_a_solved_regressor_is_ridge_regression(hidden_in_rows):
+    ae, X, _ = hidden_in_rows
+    y = X @ np.arange(10.0)
+    ours = CodeRegressor(ae, features="rows", random_state=0).fit(X[:60], y[:60])
+    np.testing.assert_allclose(ours.predict(X), y, atol=0.02 * y.std())
+    both = CodeRegressor(ae, random_state=0).fit(X[:60], np.stack([y, -y], axis=1)[:60])
+    assert both.features_ == "rows"
+    np.testing.assert_allclose(both.predict(X)[:, 1], -y, atol=0.02 * y.std())
+
+
+def test_an_argument_of_training_trains_a_frozen_head_by_steps(hidden_in_rows):
+    ae, X, y = hidden_in_rows
+    assert CodeClassifier(ae, max_epochs=7, random_state=0).fit(X, y).n_epochs_ == 7
+    assert CodeClassifier(ae, dropout=0.1, max_epochs=2).fit(X, y).n_epochs_ == 2
+
+
+def test_training_starts_at_the_probe(hidden_in_rows):
+    ae, X, y = hidden_in_rows
+    solved = CodeClassifier(ae, random_state=0).fit(X[:100], y[:100])
+    tuned = CodeClassifier(
+        ae, training="fine_tuned", max_epochs=1, learning_rate=1e-9, random_state=0
+    ).fit(X[:100], y[:100])
+    assert tuned.features_ == "both"  # or there would be nothing to tune
+    np.testing.assert_allclose(tuned.predict_proba(X), solved.predict_proba(X), atol=1e-4)
+
+
+def test_held_out_rows_take_no_part_in_a_solved_head(hidden_in_rows):
+    ae, X, y = hidden_in_rows
+    changed = y.copy()
+    changed[300:] = 1 - changed[300:]
+    one, other = (
+        CodeClassifier(ae, random_state=0).fit(
+            X[:300], y[:300], validation_data=(X[300:], given[300:])
+        )
+        for given in (y, changed)
+    )
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+    assert one.validation_history_[0] < other.validation_history_[0]
+
+
+def test_sparse_rows_are_read_by_their_code(rows, classes):
+    counts = sp.csr_array(np.maximum(rows, 0))
+    sparse = SparseAutoencoder(6, sparsity="top_k", k=3, max_epochs=5, random_state=0).fit(counts)
+    assert CodeClassifier(sparse, random_state=0).fit(counts, classes).features_ == "code"
+    with pytest.raises(UsageError, match=r"features: 'both' needs dense rows.*X.toarray"):
+        CodeClassifier(sparse, features="both", random_state=0).fit(counts, classes)
+    with pytest.raises(UsageError, match="features: unknown name.*Did you mean 'rows'"):
+        CodeClassifier(sparse, features="row", random_state=0).fit(counts, classes)
+
+
+def test_an_encoder_trains_only_where_trials_say_that_it_helps(hidden_in_rows):
+    """The probe knows the classes; without two labels of a class nothing can tell."""
+    ae, X, y = hidden_in_rows
+    solved, stayed = (
+        CodeClassifier(ae, training=training, random_state=0).fit(X[:2], [0, 1])
+        for training in ("frozen", "fine_tuned")
+    )
+    assert stayed.n_epochs_ == 1 and stayed.max_epochs_ > 1
+    np.testing.assert_allclose(stayed.predict_proba(X), solved.predict_proba(X), atol=1e-4)
+    noise = np.random.default_rng(1).integers(2, size=60)
+    head = CodeClassifier(ae, training="fine_tuned", random_state=0).fit(X[:60], noise)
+    frozen = CodeClassifier(ae, random_state=0).fit(X[:60], noise)
+    np.testing.assert_allclose(head.predict_proba(X), frozen.predict_proba(X), atol=1e-4)
+
+
+def test_trials_let_an_encoder_train_where_a_line_is_not_enough():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 4)).astype(np.float32)
+    y = (rows[:, 0] * rows[:, 1] > 0).astype(int)
+    ae = Autoencoder(3, hidden=(64,), linear_start=False, max_epochs=5, random_state=0).fit(rows)
+    head = CodeClassifier(ae, training="fine_tuned", random_state=0).fit(rows[:200], y[:200])
+    assert head.n_epochs_ > 1 and head.score(rows[200:], y[200:]) > 0.8
+
+
+def test_trials_repeat_and_resume(hidden_in_rows, tmp_path):
+    ae, X, y = hidden_in_rows
+    settings = {"training": "fine_tuned", "batch_size": 50, "random_state": 0}
+    one = CodeClassifier(ae, **settings).fit(X[:60], y[:60])
+    two = CodeClassifier(ae, **settings).fit(X[:60], y[:60], checkpoint=tmp_path / "c")
+    again = CodeClassifier(ae, **settings).fit(
+        X[:60], y[:60], checkpoint=tmp_path / "c", resume=True
+    )
+    for other in (two, again):
+        np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))

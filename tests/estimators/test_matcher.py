@@ -327,7 +327,7 @@ def test_rows_of_another_width_or_order_are_refused(fitted, ae, things):
     "change, message",
     [
         ({"training": "frosen"}, "training: unknown name.*Did you mean 'frozen'"),
-        ({"n_components": 9}, "n_components: must be <= 8, the width of layer 1, got 9"),
+        ({"n_components": 9}, "n_components: must be <= 8, the number of features, got 9"),
         ({"n_components": 0}, "n_components: must be an integer >= 1"),
         ({"calibration_folds": 1}, "calibration_folds: must be an integer >= 2"),
         ({"missing_label": [1]}, "missing_label: must be one value"),
@@ -385,3 +385,43 @@ def test_a_matcher_that_does_not_fit_its_file_is_refused(change, fitted, path):
     write_artefact(path, artefact)
     with pytest.raises(ModelFileError, match="cannot be rebuilt|unknown estimator"):
         load(path)
+
+
+def test_few_classes_are_matched_along_the_axes_that_tell_them_apart():
+    """The classes differ in one narrow column of ten; a new row of either is as near as it is."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 2
+    X = rng.normal(size=(300, 10))
+    X[:, 3] += np.where(y, 2.0, -2.0)
+    ae = Autoencoder(2, max_epochs=1, random_state=0).fit(X)
+    matcher = CodeMatcher(ae, random_state=0).fit(X[:100], y[:100])
+    assert matcher.features_ == "rows" and matcher.transform(X).shape == (300, 2)
+    assert matcher.calibrated_on_ == "rows" and matcher.score(X[100:], y[100:]) > 0.9
+    of_code = CodeMatcher(ae, features="code", random_state=0).fit(X[:100], y[:100])
+    assert of_code.features_ == "code"
+    assert of_code.score(X[100:], y[100:]) < matcher.score(X[100:], y[100:]) - 0.1
+    axis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5).fit(X[:100], y[:100])
+    theirs = (axis.transform(X[100:200]) - axis.transform(X[200:]))[:, 0] ** 2
+    ours = matcher.match_distance(X[100:200], X[200:])
+    assert np.corrcoef(theirs, ours)[0, 1] > 0.8  # shrunk by other shares
+
+
+def test_the_number_of_components_of_few_classes_can_be_given(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    X = rng.normal(size=(90, 6)) + 2 * np.eye(6)[y]
+    ae = Autoencoder(2, max_epochs=1, random_state=0).fit(X)
+    full, wide, two, one = (
+        CodeMatcher(ae, n_components=n, random_state=0).fit(X, y) for n in (None, 5, 2, 1)
+    )
+    assert [m.transform(X).shape[1] for m in (full, wide, two, one)] == [3, 5, 2, 1]
+    np.testing.assert_allclose(full.match_distance(X, X[::-1]), wide.match_distance(X, X[::-1]),
+                               atol=1e-5)  # fmt: skip
+    full.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    assert again.features_ == "rows"
+    np.testing.assert_array_equal(again.match_proba(X, X[::-1]), full.match_proba(X, X[::-1]))
+    with pytest.raises(UsageError, match="features: a matcher reads the code or the rows"):
+        CodeMatcher(ae, features="both").fit(X, y)

@@ -33,7 +33,7 @@ FITS: dict[str, Callable[[Any, Any], np.ndarray]] = {
         narrows.CodeRegressor(net(), max_epochs=2, random_state=seed).fit(X, X[:, 0]).predict(X)
     ),
     "matcher": lambda net, seed: (
-        narrows.CodeMatcher(net(), random_state=seed).fit(X, Y).transform(X)
+        narrows.CodeMatcher(net(), features="code", random_state=seed).fit(X, Y).transform(X)
     ),
     "imputer": lambda net, seed: (
         narrows.CodeImputer(net(), random_state=seed).fit(X).autoencoder_.transform(X)

@@ -27,7 +27,12 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(160, 6)).astype(np.float32)
 Y = np.stack([1e6 + 3 * X[:, 0], X[:, 1] - X[:, 2], RNG.normal(size=160)], axis=1)
 NAMES = ["size", "shift", "noise"]
-FULL = {"max_epochs": 150, "batch_size": 160, "learning_rate": 0.05, "random_state": 0}
+FULL = {
+    "max_epochs": 150,
+    "batch_size": 160,
+    "learning_rate": 0.05,
+    "random_state": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,8 @@ def autoencoder() -> LinearAutoencoder:
 
 @pytest.fixture(scope="module")
 def fitted(autoencoder) -> CodeRegressor:
-    return CodeRegressor(autoencoder, **FULL).fit(X, pd.DataFrame(Y, columns=NAMES))
+    head = CodeRegressor(autoencoder, features="code", **FULL)
+    return head.fit(X, pd.DataFrame(Y, columns=NAMES))
 
 
 def test_all_targets_are_least_squares_on_the_codes(fitted, autoencoder):
@@ -95,11 +101,15 @@ def test_held_out_errors_cover_only_rows_with_a_value(training, autoencoder):
     holes = Y.copy()
     holes[::2] = np.nan
     head = CodeRegressor(
-        autoencoder, training=training, max_epochs=3, validation_fraction=0.4, random_state=0
+        autoencoder,
+        training=training,
+        max_epochs=3,
+        validation_fraction=0.4,
+        random_state=0,
     ).fit(X, holes)
     held_out = head.held_out_rows_[head.held_out_rows_ % 2 == 1]
     gap = (head.predict(X[held_out]) - Y[held_out]) / head.y_deviation_
-    assert head.validation_history_[-1] == pytest.approx((gap**2).sum(axis=1).mean(), rel=1e-3)
+    assert min(head.validation_history_) == pytest.approx((gap**2).sum(axis=1).mean(), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +212,7 @@ def test_a_weight_equals_a_repetition(training, autoencoder):
     """Weights of 0 drop rows from every target and keep the target names."""
     y, counts = pd.DataFrame(_spoiled(4, 1, np.nan), columns=NAMES), RNG.integers(0, 3, size=160)
     settings = {**FULL, "batch_size": 500, "learning_rate": None, "training": training}
+    settings["hidden"] = () if training == "frozen" else (8,)  # which does not start at a probe
     weighted = CodeRegressor(autoencoder, **settings).fit(X, y, sample_weight=counts)
     again = np.repeat(np.arange(160), counts)
     repeated = CodeRegressor(autoencoder, **settings).fit(X[again], y.to_numpy()[again])

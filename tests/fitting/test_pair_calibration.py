@@ -39,7 +39,7 @@ def classes_drawn(rng, n_classes=12, each=60, width=6):
 def test_initial_trainable_weights_rescale_the_metric(rng):
     rows, y = classes_drawn(rng)
     metric = metric_of_classes(1e3 * rows, y)
-    mapped = (1e3 * rows - metric.shift) @ metric.weights_to_train(1e3 * rows)
+    mapped = (1e3 * rows - metric.shift) @ metric.to_train(1e3 * rows).weights
     assert np.square(mapped).sum(axis=1).mean() == pytest.approx(1)
     np.testing.assert_allclose(of_length_1(mapped), metric.embed(1e3 * rows))
 

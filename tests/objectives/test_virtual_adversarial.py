@@ -62,12 +62,13 @@ def test_a_constant_prediction_has_no_step():
 def test_the_decision_boundary_moves_between_the_clusters(clusters, ae):
     x, y, known = clusters
     settings = {"training": "fine_tuned", "missing_label": -1, "max_epochs": 60, "batch_size": 100}
+    settings["features"] = "code"
     plain, smooth = (
         1 - CodeClassifier(ae, **settings, adversarial_radius=r, random_state=1).fit(x, known)
         .score(x, y)
         for r in (0.0, 1.0)
     )  # fmt: skip
-    assert plain > 0.05  # the border is halfway between the labeled rows, within the left cluster
+    assert plain > 0.04  # the border is halfway between the labeled rows, within the left cluster
     assert smooth < 0.6 * plain
 
 

@@ -120,6 +120,8 @@ def test_rotated_and_noisy_digits_keep_their_class(data_folder, generators):
     assert not np.array_equal(turned, plain)
 
 
+# a net of few steps has a code in which labels are not propagated
+@pytest.mark.filterwarnings("ignore::narrows.errors.PropagationWarning")
 def test_few_labels_compares_codes_with_pixels_and_training_from_scratch(data_folder, tmp_path):
     rows = {row["method"]: row for row in table("code-few-labels", tmp_path)["rows"]}
     assert set(rows) == {

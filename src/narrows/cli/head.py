@@ -149,6 +149,11 @@ def head(
         print_json(results)
         return 0
     print_values(results)
+    if results.get("features") == "rows" and fitted.features == "auto":
+        click.echo(
+            "The head reads the rows: left-out labels are not predicted clearly better from the "
+            "code, or there are too few to tell; --set features=code reads the code."
+        )
     if results.get("held_out_rows") == 0:
         click.echo(
             "No rows were held out; hold some out with --set validation_fraction=0.2, or measure "
@@ -292,8 +297,12 @@ def _results(fitted: Any, task: str) -> dict[str, Any]:
         }
     classes = {"classes": len(fitted.classes_)} if task == "classify" else {}
     unit = "nats" if task == "classify" else "squared deviations"
-    return {**classes, "epochs": fitted.n_epochs_, f"objective_in_{unit.replace(' ', '_')}":
-            fitted.history_[-1]}  # fmt: skip
+    return {
+        **classes,
+        "features": fitted.features_,
+        "epochs": fitted.n_epochs_,
+        f"objective_in_{unit.replace(' ', '_')}": fitted.history_[-1],
+    }
 
 
 def _scores(

@@ -140,6 +140,7 @@ def _facts_of_head(estimator: Any) -> dict[str, Any]:
         "head": type(estimator).__name__,
         "head_training": estimator.training,
         "head_layer": getattr(estimator, "layer", None),  # a segmenter reads all layers
+        "head_features": estimator.features_,
         "head_epochs": estimator.n_epochs_,
         "head_max_epochs": estimator.max_epochs_,
         "head_seed": seed_given(estimator),

@@ -28,6 +28,13 @@ _CONSTRUCTOR_PARAMETERS = {
         "trains the copy on the sum of the task's loss and ``reconstruction_weight`` times the "
         "autoencoder's own J.",
     ),
+    "features": (
+        '{"auto", "code", "rows", "both"}',
+        'What the head reads: the activations of ``layer``, the scaled rows, or both. "auto" takes '
+        "the rows, unless folds of the labeled rows predict clearly better (by more than two "
+        "standard errors) from both or from the code; ``features_`` says what it took. With hidden "
+        "layers, and for sparse rows, it takes the code.",
+    ),
     "hidden": ("sequence of int", "Widths of the head's hidden layers; () for a linear head."),
     "activation": ("str", "Activation between the head's layers."),
     "corruption": (

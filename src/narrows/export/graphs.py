@@ -15,7 +15,7 @@ from narrows.data.scaling import Scaling
 from narrows.errors import UsageError, unknown_name
 from narrows.model.coding import in_input_units
 from narrows.model.model import Model
-from narrows.objectives.code_task import Head, layers_of
+from narrows.objectives.code_task import Head, features_of
 from narrows.objectives.segmentation import SegmentationHead, pyramid
 
 __all__ = ["PARTS", "ExportedHead", "Graph", "graph_of"]
@@ -130,7 +130,8 @@ class HeadGraph(Graph):
         if self.prediction == "pixels":
             logits = self.head(pyramid(self.objective, x))
             return torch.softmax(logits, dim=1).permute(0, 2, 3, 1).flatten(1, 2)
-        outputs = self.head(layers_of(self.objective, x, self.layer + 1)[self.layer])
+        assert isinstance(self.head, Head)
+        outputs = self.head(features_of(self.objective, x, self.layer, self.head.reads))
         if self.prediction == "probabilities":
             return torch.softmax(outputs, dim=1)
         if self.prediction == "vector":

@@ -22,13 +22,14 @@ from narrows.data.source import Source, identity_of, n_batches
 from narrows.data.splitting import Grouping, Selection, Split
 from narrows.errors import UsageError
 from narrows.fitting.plan import batch_size_for, epochs_for_steps
-from narrows.model.features import layer_activations, layer_widths
+from narrows.model.features import feature_widths, head_features
 from narrows.model.model import Model
 from narrows.objectives.code_task import CodeTask, FeatureTask, Head
-from narrows.training.loop import train
+from narrows.training.early_stopping import EarlyStopping
+from narrows.training.loop import held_out_errors, train
 from narrows.training.precision import resolve_device
 from narrows.training.progress import Progress
-from narrows.training.record import TrainingRecord
+from narrows.training.record import Epoch, TrainingRecord
 from narrows.training.sizes import check_head_fits, dense_sizes
 from narrows.training.stages import Stages, digest_of
 from narrows.training.trainer import Trainer
@@ -38,12 +39,11 @@ __all__ = [
     "HeadRecipe",
     "HeadSettings",
     "PreparedHead",
-    "activations_of_rows",
     "feature_head",
+    "features_of_rows",
     "fit_head",
     "new_head",
     "prepare_feature_head",
-    "standardize_frozen",
     "weigh_rows",
 ]
 
@@ -84,6 +84,10 @@ class PreparedHead:
     task: Trainable
     rows: Source
     scaling: Scaling
+    solved: bool = False
+    """Whether there is nothing left to train."""
+    started: bool = False
+    """Whether it starts at a probe, which is kept unless held-out rows say clearly otherwise."""
 
 
 Prepare = Callable[[Model, Source, HeadSettings, int, Tensor], PreparedHead]
@@ -117,6 +121,9 @@ class HeadRecipe:
     rates: tuple[float, float] = (1e-2, 1e-3)
     """Default learning rates, with a frozen encoder and with one that is trained."""
 
+    trials: bool = False
+    """Whether trials choose the number of epochs, unless rows are held out."""
+
     def epochs(self, steps: int, max_epochs: int | None) -> int:
         """Return the number of epochs, of ``steps`` steps each."""
         if max_epochs is not None:
@@ -139,20 +146,28 @@ class FittedHead:
 
 
 def feature_head(
-    model: Model, layer: int, widths: list[int], activation: str, *, generator: Generator
+    model: Model,
+    layer: int,
+    widths: list[int],
+    activation: str,
+    *,
+    reads: str = "code",
+    generator: Generator,
 ) -> Head:
-    """Return an untrained head on the features of a layer."""
-    n_features = layer_widths(model)[layer]
-    return Head(n_features, widths, activation=activation, generator=generator)
+    """Return an untrained head on a layer, the rows or both."""
+    n_features = sum(feature_widths(model, layer, reads))
+    return Head(n_features, widths, activation=activation, reads=reads, generator=generator)
 
 
-def activations_of_rows(model: Model, source: Source, layer: int, *, device: str) -> Tensor:
-    """Move the model to a device, and return the activations (n_samples, width) of a layer, counted
-    from 0, for all rows."""
+def features_of_rows(
+    model: Model, source: Source, layer: int, reads: str = "code", *, device: str
+) -> Tensor:
+    """Move the model to a device, and return what a head reads of all rows, (n_samples,
+    n_features); ``layer`` is counted from 0."""
     model.to(resolve_device(device))
-    shape = (source.n_rows, layer_widths(model)[layer])
+    shape = (source.n_rows, sum(feature_widths(model, layer, reads)))
     check_result_fits(shape, "features of all rows", "give fewer rows")
-    return torch.cat(list(layer_activations(model, source, layer)))
+    return torch.cat(list(head_features(model, source, layer, reads)))
 
 
 def new_head(
@@ -163,6 +178,7 @@ def new_head(
     layer: int,
     widths: list[int],
     activation: str = "linear",
+    reads: str = "code",
 ) -> Head:
     """Return an untrained head on a layer, counted from 0; ``widths`` are those of its layers, the
     outputs last.
@@ -174,22 +190,14 @@ def new_head(
     """
     hidden = tuple(widths[:-1])
     check_head_fits(
-        *dense_sizes([layer_widths(model)[layer], *widths]),
+        *dense_sizes([sum(feature_widths(model, layer, reads)), *widths]),
         batch_size=batch_size_for(settings.batch_size, source.n_rows),
         device=model.device,
         lower=f"hidden={hidden!r}" if hidden else "the number of classes",
     )
     generator = Generator().manual_seed(seed)
-    return feature_head(model, layer, widths, activation, generator=generator).to(model.device)
-
-
-def standardize_frozen(
-    head: Head, features: Tensor, source: Source, settings: HeadSettings, training: Tensor
-) -> None:
-    """Let a head on a frozen encoder standardize its features by their training rows."""
-    if settings.frozen:
-        weights = None if source.weights is None else source.weights[training]
-        head.start_at(features[training.to(features.device)], weights)
+    head = feature_head(model, layer, widths, activation, reads=reads, generator=generator)
+    return head.to(model.device)
 
 
 def prepare_feature_head(
@@ -231,6 +239,8 @@ def fit_head(
     stage: str = "head",
     selection: Selection | None = None,
     snapshot: Callable[[FittedHead], Artefact] | None = None,
+    stopping: EarlyStopping | None = None,
+    last_epoch: int | None = None,
 ) -> FittedHead:
     """Train a head in place, and the model's encoder too unless it is frozen.
 
@@ -244,6 +254,8 @@ def fit_head(
         The held-out rows; None draws them.
     snapshot : callable, optional
         Returns the current content of the model file, so that checkpoints open as models.
+    stopping, last_epoch : optional
+        As in ``train``.
 
     Raises
     ------
@@ -281,7 +293,9 @@ def fit_head(
         image_shape=model.schema.image_shape,
     )
     batch_size = batch_size_for(settings.batch_size, rows.n_rows)
-    epochs = recipe.epochs(n_batches(rows, batch_size), settings.max_epochs)
+    epochs = (
+        0 if prepared.solved else recipe.epochs(n_batches(rows, batch_size), settings.max_epochs)
+    )
 
     def identity() -> dict[str, Any]:
         y = digest_of(source.targets)
@@ -311,11 +325,23 @@ def fit_head(
             batch_size=batch_size,
             validation=validation,
             patience=settings.patience,
+            stopping=stopping,
+            counts_start=prepared.started,
+            last_epoch=last_epoch,
             watch=replace(watch, on_epoch=progress.epoch),
         )
         progress.ended(record)
+    if not record.epochs:  # the head is the probe
+        record.epochs = [_as_epoch(trainer, rows, validation)]
     model.objective.eval()
     return fitted(record)
+
+
+def _as_epoch(trainer: Trainer, rows: Source, validation: Source | None) -> Epoch:
+    """Return the errors of a head that was not trained, as those of one epoch."""
+    loss = held_out_errors(trainer, rows).mean / _share_labeled(rows)
+    held_out = None if validation is None else held_out_errors(trainer, validation).mean
+    return Epoch(loss, loss, 0.0, held_out, 0.0)
 
 
 def _share_labeled(source: Source) -> float:

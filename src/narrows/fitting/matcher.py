@@ -23,12 +23,13 @@ from narrows.fitting.head import (
     HeadRecipe,
     HeadSettings,
     PreparedHead,
-    activations_of_rows,
+    features_of_rows,
     fit_head,
     new_head,
     prepare_feature_head,
 )
 from narrows.fitting.pair_calibration import (
+    LEAST_CLASSES,
     Calibration,
     Learner,
     Pairs,
@@ -39,10 +40,16 @@ from narrows.fitting.pair_calibration import (
 from narrows.fitting.pair_metric import (
     PairMetric,
     metric_of_classes,
+    metric_of_few_classes,
     metric_of_pairs,
     of_length_1,
 )
-from narrows.model.features import layer_activations, layer_number, layer_widths, outputs_of_head
+from narrows.model.features import (
+    feature_widths,
+    head_features,
+    layer_number,
+    outputs_of_head,
+)
 from narrows.model.model import Model
 from narrows.objectives.code_task import Head
 from narrows.objectives.pair_task import PairTask
@@ -66,6 +73,7 @@ def fit_matcher(
     selection: Selection | None = None,
     *,
     layer: int,
+    features: str,
     n_components: int | None,
     paired: bool,
     corruption: dict[str, Any],
@@ -83,37 +91,48 @@ def fit_matcher(
         holds classes.
     corruption : dict
         Spec of the corruption of the rows, if the encoder is trained.
+    features : str
+        What the map reads: one of ``READS``, or "auto".
     dropout : float
         As in ``PairTask``, if the encoder is trained.
     """
     assert source.targets is not None
     layer = layer_number(model, layer)
-    widths = [_width_of_map(n_components, layer_widths(model)[layer], layer)]
+    y = source.targets.numpy()
+    n_classes = len(np.unique(y[y >= 0]))
+    few = settings.frozen and not paired and n_classes < LEAST_CLASSES and n_components != 1
+    if features == "auto":
+        reads = "rows" if few and not source.sparse else "code"
+    else:
+        reads = features
     metric: Metric = partial(
         _metric_of_stacked_pairs if paired else metric_of_classes, n_components=n_components
     )
-    y = source.targets.numpy()
+    widths = [_width_of_map(n_components, sum(feature_widths(model, layer, reads)))]
+    if few:
+        widths = [n_classes if n_components is None else widths[0]]
+        metric = partial(metric_of_few_classes, n_components=widths[0])
     if settings.frozen:
         # the encoder does not change: its features are computed once, and the map is solved
-        features = activations_of_rows(model, source, layer, device=settings.device)
-        head = new_head(model, source, settings, stages.seed, layer, widths)
+        read = features_of_rows(model, source, layer, reads, device=settings.device)
+        head = new_head(model, source, settings, stages.seed, layer, widths, reads=reads)
         rows = torch.arange(source.n_rows)
-        _solve(head, features, source, rows, metric)
+        _solve(head, read, source, rows, metric)
         fitted = FittedHead(head, layer, TrainingRecord(), 0, rows, rows[:0])
         known = np.ones(len(y), dtype=bool) if paired else y >= 0
-        learn = _learner_on_features(features.double().cpu().numpy(), known, metric)
+        learn = _learner_on_features(read.double().cpu().numpy(), known, metric)
         y = y[known]
     else:
 
         def prepare(
             model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
         ) -> PreparedHead:
-            features = activations_of_rows(model, source, layer, device=settings.device)
-            head = new_head(model, source, settings, seed, layer, widths)
-            _solve(head, features, source, training, metric)
+            read = features_of_rows(model, source, layer, reads, device=settings.device)
+            head = new_head(model, source, settings, seed, layer, widths, reads=reads)
+            _solve(head, read, source, training, metric)
             task = PairTask(head, given=paired, dropout=dropout)
             rows = _as_pairs(source) if paired else source
-            return prepare_feature_head(model, rows, settings, task, layer, features, corruption)
+            return prepare_feature_head(model, rows, settings, task, layer, read, corruption)
 
         recipe = HeadRecipe(
             prepare,
@@ -177,18 +196,18 @@ def _solve_again(
     """
     training = torch.ones(source.n_rows // 2 if recipe.paired else source.n_rows, dtype=torch.bool)
     training[fitted.held_out_rows] = False
-    features = torch.cat(list(layer_activations(model, source, fitted.layer)))
+    features = torch.cat(list(head_features(model, source, fitted.layer, fitted.head.reads)))
     rows = training.repeat(2) if recipe.paired else training
     _solve(fitted.head, features, source, rows, metric)
 
 
-def _width_of_map(n_components: int | None, width: int, layer: int) -> int:
-    """Return the number of outputs of the map on a layer of this width."""
+def _width_of_map(n_components: int | None, width: int) -> int:
+    """Return the number of outputs of the map of so many features."""
     if n_components is None:
         return width
     if n_components > width:
         raise UsageError(
-            f"n_components: must be <= {width}, the width of layer {layer}, got {n_components}."
+            f"n_components: must be <= {width}, the number of features, got {n_components}."
         )
     return n_components
 
@@ -199,10 +218,10 @@ def _solve(head: Head, features: Tensor, source: Source, training: Tensor, metri
     assert source.targets is not None
     features = features[training.to(features.device)]
     solved = metric(features.cpu().numpy(), source.targets[training].numpy())
+    solved = solved.to_train(features.double().cpu().numpy())
     head.shift.copy_(torch.from_numpy(solved.shift))
-    weights = solved.weights_to_train(features.double().cpu().numpy())
-    head.net.weights[0].copy_(torch.from_numpy(weights))
-    head.net.biases[0].zero_()
+    head.net.weights[0].copy_(torch.from_numpy(solved.weights))
+    head.net.biases[0].copy_(torch.as_tensor(solved.constant))
 
 
 def _metric_of_stacked_pairs(

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from narrows.errors import InvalidData
 
 __all__ = [
+    "LEAST_CLASSES",
     "Calibration",
     "HeldOutPairs",
     "PairModel",
@@ -36,7 +37,7 @@ BINS = 15
 _PAIRS = 2_000
 """Number of pairs that are drawn from a fold."""
 
-_LEAST_CLASSES = 4
+LEAST_CLASSES = 4
 """Fewer classes are not held out; rows are, instead."""
 
 
@@ -246,7 +247,7 @@ def measure_classes(
 
     Return "classes", "rows" or, if nothing can be held out, "training", and the measured folds.
     """
-    by_class = len(np.unique(y[y >= 0])) >= _LEAST_CLASSES
+    by_class = len(np.unique(y[y >= 0])) >= LEAST_CLASSES
     folds = split_by_class if by_class else split_by_row
     measured: list[HeldOutPairs] = []
     for _ in range(repeats):

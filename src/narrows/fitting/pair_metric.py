@@ -12,6 +12,10 @@ measured) and 1 (the plain cosine):
 Weighting the axes by the differences between the things of the training helps with those things
 only, and was left out.
 
+Few classes cannot be held out, and new rows are of the same ones: then only the K - 1 axes V count,
+along which the classes differ, and how far apart rows lie on them. A constant beside the map makes
+directions into distances, e = [(h - m) W, c] / |.|, with c three times the largest |(h - m) W|.
+
 Hatch, Kajarekar, Stolcke (2006), "Within-class covariance normalization for SVM-based speaker
 recognition", Interspeech (W, and the mixture with 1); Garcia-Romero, Espy-Wilson (2011), "Analysis
 of i-vector length normalization in speaker recognition systems", Interspeech (the length).
@@ -23,10 +27,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["PairMetric", "metric_of_classes", "metric_of_pairs", "of_length_1"]
+__all__ = [
+    "PairMetric",
+    "metric_of_classes",
+    "metric_of_few_classes",
+    "metric_of_pairs",
+    "of_length_1",
+]
 
 _THINGS = 4
 """Number of things that r = 1 is worth; with seven classes r from 0.3 to 0.6 does equally well."""
+
+_FAR = 3.0
+"""The constant beside a map, in lengths of the longest mapped row: angles then are distances."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +48,24 @@ class PairMetric:
 
     shift: np.ndarray
     weights: np.ndarray
+    constant: np.ndarray | float = 0.0
+    """What is added to the mapped rows, (n_components,)."""
 
     def embed(self, features: np.ndarray) -> np.ndarray:
         """Return e of rows of features, (n_samples, n_components), float64."""
-        return of_length_1((features - self.shift) @ self.weights)
+        return of_length_1(self._mapped(features))
 
-    def weights_to_train(self, features: np.ndarray) -> np.ndarray:
-        """Return W on a scale that trains well; e does not depend on the scale.
+    def to_train(self, features: np.ndarray) -> PairMetric:
+        """Return the metric on a scale that trains well; e does not depend on the scale.
 
         The root mean square length of the mapped rows, before each is divided by its length, is
         then 1 over these features (n_samples, n_features), float64.
         """
-        rows = (features - self.shift) @ self.weights
-        return self.weights / (float(np.sqrt(np.square(rows).sum(axis=1).mean())) or 1.0)
+        size = float(np.sqrt(np.square(self._mapped(features)).sum(axis=1).mean())) or 1.0
+        return PairMetric(self.shift, self.weights / size, self.constant / size)
+
+    def _mapped(self, features: np.ndarray) -> np.ndarray:
+        return (features - self.shift) @ self.weights + self.constant
 
 
 def of_length_1(rows: np.ndarray) -> np.ndarray:
@@ -76,6 +94,25 @@ def metric_of_classes(
     free = len(rows) - len(numbers)
     white = _whitening(rows - means[positions], rows, things=len(numbers), free=free)
     return _metric(origin, white, means - means.mean(axis=0), n_components)
+
+
+def metric_of_few_classes(
+    features: np.ndarray, y: np.ndarray, *, n_components: int, shift: np.ndarray | None = None
+) -> PairMetric:
+    """Fit the distance along the axes that tell a few classes apart.
+
+    As ``metric_of_classes``, but of the ``n_components`` >= 2 numbers the first are those axes, the
+    next one is a constant, and others are 0.
+    """
+    n_axes = min(len(np.unique(y[y >= 0])), n_components) - 1
+    found = metric_of_classes(features, y, shift=shift, n_components=n_axes)
+    mapped = (features[y >= 0] - found.shift) @ found.weights
+    longest = float(np.sqrt(np.square(mapped).sum(axis=1).max())) or 1.0
+    weights = np.zeros((len(found.weights), n_components))
+    weights[:, : found.weights.shape[1]] = found.weights
+    constant = np.zeros(n_components)
+    constant[found.weights.shape[1]] = _FAR * longest
+    return PairMetric(found.shift, weights, constant)
 
 
 def metric_of_pairs(

@@ -13,12 +13,14 @@ from narrows.encoders import ConvolutionalEncoder
 from narrows.errors import UsageError
 from narrows.model.coding import encoded, padded_call
 from narrows.model.model import Model
-from narrows.objectives.code_task import Head, layers_of
+from narrows.objectives.code_task import Head, features_of
 from narrows.objectives.segmentation import SegmentationHead, pyramid
 
 __all__ = [
     "check_head_answers",
     "encoder_of_maps",
+    "feature_widths",
+    "head_features",
     "layer_activations",
     "layer_features",
     "layer_number",
@@ -65,11 +67,22 @@ def encoder_of_maps(model: Model) -> ConvolutionalEncoder:
 
 def layer_activations(model: Model, source: Source, layer: int) -> Iterator[torch.Tensor]:
     """Yield the activations (rows, width) of a layer, counted from 0, for clean rows."""
+    return head_features(model, source, layer, "code")
 
-    def activations(x: Rows) -> torch.Tensor:
-        return padded_call(lambda rows: layers_of(model.objective, rows, layer + 1)[layer], x)
 
-    return encoded(model, source, activations)
+def head_features(model: Model, source: Source, layer: int, reads: str) -> Iterator[torch.Tensor]:
+    """Yield what a head on a layer, counted from 0, reads of clean rows, (rows, n_features)."""
+
+    def features(x: Rows) -> torch.Tensor:
+        return padded_call(lambda rows: features_of(model.objective, rows, layer, reads), x)
+
+    return encoded(model, source, features)
+
+
+def feature_widths(model: Model, layer: int, reads: str) -> list[int]:
+    """Return the number of features of each part that a head reads, the layer's first."""
+    widths = {"code": layer_widths(model)[layer], "rows": model.schema.n_features}
+    return list(widths.values()) if reads == "both" else [widths[reads]]
 
 
 def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndarray]:
@@ -87,7 +100,7 @@ def layer_features(model: Model, source: Source, layer: int) -> Iterator[np.ndar
 @torch.no_grad()
 def outputs_of_head(model: Model, head: Head, source: Source, layer: int) -> Iterator[np.ndarray]:
     """Yield the outputs of a head, (rows, n_outputs): logits, standardized values or embeddings."""
-    for features in layer_activations(model, source, layer):
+    for features in head_features(model, source, layer, head.reads):
         yield padded_call(head, features).cpu().numpy()
 
 
@@ -98,6 +111,6 @@ def check_head_answers(model: Model, head: Head | SegmentationHead, layer: int) 
     if isinstance(head, SegmentationHead):
         outputs = head(pyramid(model.objective, x))
     else:
-        outputs = head(layers_of(model.objective, x, layer + 1)[layer])
+        outputs = head(features_of(model.objective, x, layer, head.reads))
     if not bool(torch.isfinite(outputs).all()):
         raise ValueError("an output of the head is not finite: a weight is too large")

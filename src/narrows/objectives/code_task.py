@@ -18,14 +18,26 @@ from torch import Generator, Tensor, nn
 from narrows._types import PerSample, Scalar
 from narrows.core.objective import Objective
 from narrows.core.slots import Corruption
-from narrows.core.sparse import Rows
+from narrows.core.sparse import Rows, dense_rows
 from narrows.core.targets import target_errors
 from narrows.core.terms import Terms, Trainable
 from narrows.core.weights import fill_missing
 from narrows.decoders import DenseDecoder
 from narrows.encoders import DenseEncoder
 
-__all__ = ["CodeTask", "FeatureTask", "Head", "HeadTask", "layers_of", "mean_and_std"]
+__all__ = [
+    "READS",
+    "CodeTask",
+    "FeatureTask",
+    "Head",
+    "HeadTask",
+    "features_of",
+    "layers_of",
+    "mean_and_std",
+]
+
+READS = ("code", "rows", "both")
+"""What a head can read: the activations of a layer, the scaled rows, or the two side by side."""
 
 
 def mean_and_std(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -46,21 +58,27 @@ def mean_and_std(features: Tensor, weights: Tensor | None = None) -> tuple[Tenso
 
 
 class Head(nn.Module):
-    """c: maps features, activations of an encoder, to logits or values, (batch, n_outputs).
+    """c: maps features to logits or values, (batch, n_outputs).
 
-    ``shift`` and ``scale`` (n_features,) standardize the features of a frozen encoder. If the
-    encoder trains too, features are read as they are: a standard deviation that is tiny at the
-    start would amplify their noise.
+    ``reads`` says what the features are, one of ``READS``. ``shift`` and ``scale`` (n_features,)
+    are subtracted from them and divide them.
     """
 
+    reads = "code"  # absent in older pickles
     shift: Tensor
     scale: Tensor
 
     def __init__(
-        self, n_features: int, widths: list[int], *, activation: str, generator: Generator
+        self,
+        n_features: int,
+        widths: list[int],
+        *,
+        activation: str,
+        generator: Generator,
+        reads: str = "code",
     ) -> None:
         super().__init__()
-        self.activation = activation
+        self.activation, self.reads = activation, reads
         self.net = DenseDecoder([n_features, *widths], activation=activation, generator=generator)
         self.register_buffer("shift", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
@@ -74,16 +92,6 @@ class Head(nn.Module):
     def widths_in(tensors: Mapping[str, Tensor]) -> list[int]:
         """Return those widths, in any order, from a head's tensors."""
         return [v.shape[-1] for k, v in tensors.items() if k.startswith("net.weights.") and v.ndim]
-
-    @torch.no_grad()
-    def start_at(self, features: Tensor, weights: Tensor | None = None) -> None:
-        """Standardize features by their means and standard deviations; constant ones have scale 1.
-
-        ``weights`` (batch,) say how much each row counts.
-        """
-        mean, std = mean_and_std(features, weights)
-        self.shift.copy_(mean)
-        self.scale.copy_(std)
 
     def forward(
         self, features: Tensor, *, noise: Callable[[Tensor], Tensor] | None = None
@@ -224,8 +232,8 @@ class CodeTask(Trainable):
         return Terms(total=loss + penalty, loss=loss, penalty=penalty)
 
     def features(self, x: Rows) -> Tensor:
-        """Return the activations of clean rows that c reads, (batch, width)."""
-        return layers_of(self.objective, x, self.layer + 1)[self.layer]
+        """Return what c reads of clean rows, (batch, n_features)."""
+        return features_of(self.objective, x, self.layer, self.head_task.head.reads)
 
     def error(self, x: Rows, y: Tensor | None = None) -> PerSample:
         return self.head_task.error(self.features(x), y)
@@ -235,9 +243,28 @@ class CodeTask(Trainable):
         if not rate:
             return self.features(x)
         drop = _Dropout(rate, generator)
-        if isinstance(encoder, DenseEncoder):
-            return encoder.layers(x, self.layer + 1, noise=drop)[-1]
+        reads = self.head_task.head.reads
+        if isinstance(encoder, DenseEncoder) and reads != "rows":
+            activations = encoder.layers(x, self.layer + 1, noise=drop)[-1]
+            if reads == "code":
+                return activations
+            return torch.cat([activations, drop(dense_rows(x))], dim=1)
         return drop(self.features(x))
+
+
+def features_of(objective: Objective, x: Rows, layer: int, reads: str) -> Tensor:
+    """Return what a head reads of clean rows, (batch, n_features).
+
+    That is the activations of a layer, counted from 0, the rows, or both side by side. Missing
+    values are filled in as by ``Objective.encode``.
+    """
+    if reads == "code":
+        return layers_of(objective, x, layer + 1)[layer]
+    x, _ = fill_missing(x, objective.corruption)
+    rows = dense_rows(x).float()
+    if reads == "rows":
+        return rows
+    return torch.cat([layers_of(objective, x, layer + 1)[layer].float(), rows], dim=1)
 
 
 def layers_of(objective: Objective, x: Rows, depth: int | None = None) -> list[Tensor]:

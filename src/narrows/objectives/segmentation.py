@@ -37,6 +37,7 @@ class SegmentationHead(nn.Module):
     ``shift`` and ``scale``, one for each channel, standardize the maps of a frozen encoder.
     """
 
+    reads = "maps"
     shift: Tensor
     scale: Tensor
 

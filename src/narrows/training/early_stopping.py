@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 __all__ = ["EarlyStopping", "HeldOutErrors", "clearly_lower", "within_bound"]
 
-_STANDARD_ERRORS = 2
+STANDARD_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,14 @@ class HeldOutErrors:
         return float((self.rows if self.weights is None else self.rows * self.weights).mean())
 
 
-def clearly_lower(errors: HeldOutErrors, start: HeldOutErrors) -> bool:
-    """Return whether errors are lower than those of the same rows at epoch 0.
+def clearly_lower(
+    errors: HeldOutErrors, start: HeldOutErrors, *, by: float = STANDARD_ERRORS
+) -> bool:
+    """Return whether errors are lower than those of the same rows at another time, as epoch 0.
 
     If they are judged by J alone, lower is enough. Otherwise errors of rows are compared, and have
-    to be lower by more than two standard errors of the mean difference, since the epoch is the best
-    of many.
+    to be lower by more than ``by`` standard errors of the mean difference: two by default, since an
+    epoch is the best of many.
 
     References
     ----------
@@ -66,11 +68,7 @@ def clearly_lower(errors: HeldOutErrors, start: HeldOutErrors) -> bool:
     if errors.weights is not None:
         differences = differences * errors.weights
     n = len(differences)
-    return (
-        lower
-        and n > 1
-        and bool(differences.mean() + _STANDARD_ERRORS * differences.std() / n**0.5 < 0)
-    )
+    return lower and n > 1 and bool(differences.mean() + by * differences.std() / n**0.5 < 0)
 
 
 def within_bound(errors: HeldOutErrors, start: HeldOutErrors | None) -> bool:

@@ -18,9 +18,17 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor
 
-from narrows.objectives.code_task import mean_and_std
+from narrows.errors import PropagationWarning, warn
+from narrows.fitting.probe import ClassProbe, LabeledRows, parts_of
+from narrows.training.early_stopping import HeldOutErrors, clearly_lower
 
-__all__ = ["ALPHA", "neighbor_graph", "propagate_classes", "propagate_labels"]
+__all__ = [
+    "ALPHA",
+    "neighbor_graph",
+    "propagate_classes",
+    "propagate_if_better",
+    "propagate_labels",
+]
 
 ALPHA = 0.95
 """The share of a row's label that comes from its neighbors."""
@@ -68,14 +76,71 @@ def propagate_classes(features: Tensor, y: Tensor, *, k: int) -> Tensor:
     Parameters
     ----------
     features : Tensor (n, width)
-        Features of the codes; standardized here.
+        Nearest rows are found by their distances.
     y : Tensor (n,) int64
         Class numbers from 0, negative if unknown; known classes stay.
     k : int
         Number of nearest neighbors of a row.
     """
-    mean, std = mean_and_std(features.cpu())
-    z = ((features.cpu() - mean) / std).numpy()
-    weights = propagate_labels(neighbor_graph(z, k), y.numpy())
-    propagated = torch.from_numpy(np.where(weights.any(axis=1), weights.argmax(axis=1), -1))
-    return torch.where(y < 0, propagated, y)
+    return _spread(neighbor_graph(features.cpu().numpy(), k), y)
+
+
+def propagate_if_better(
+    features: Tensor, y: Tensor, labeled: LabeledRows, *, probe: ClassProbe, k: int
+) -> Tensor:
+    """Return the class of every row as ``propagate_classes`` does, or y if that is no better.
+
+    Labels of each fold of the ``labeled`` rows are hidden, and predicted by the propagated labels
+    of the others and by the ``probe``. Propagation is taken if its errors are lower by more than
+    their standard error, or if it makes none.
+
+    Warns
+    -----
+    PropagationWarning
+        If labels are not propagated.
+    """
+    graph = neighbor_graph(features.cpu().numpy(), k)
+    folds = probe.folds(labeled)
+    counted = folds >= 0
+    if not counted.any():
+        _warn("every class has a single label, so that no label can be left out to compare")
+        return y
+    propagated = labeled.y.copy()
+    for _, held_out in parts_of(folds):
+        hidden = y.clone()
+        rows = torch.from_numpy(labeled.numbers[held_out])
+        hidden[rows] = -1
+        propagated[held_out] = _spread(graph, hidden)[rows].numpy()
+    wrong = {
+        "propagated": propagated != labeled.y,
+        "probe": probe.held_out_classes(labeled, folds) != labeled.y,
+    }
+    errors = {
+        name: HeldOutErrors(float(w[counted].mean()), torch.from_numpy(w[counted]).double())
+        for name, w in wrong.items()
+    }
+    right = not wrong["propagated"].any()
+    if right or clearly_lower(errors["propagated"], errors["probe"], by=1.0):
+        return _spread(graph, y)
+    counts = {name: int(w[counted].sum()) for name, w in wrong.items()}
+    _warn(
+        f"of {int(counted.sum())} labels left out in turn they predict {counts['propagated']} "
+        f"wrong, a linear head without them {counts['probe']}"
+    )
+    return y
+
+
+def _warn(why: str) -> None:
+    warn(
+        f"n_neighbors: labels are not propagated, since that is not clearly better: {why}; give "
+        "more labels, or n_neighbors=None.",
+        PropagationWarning,
+    )
+
+
+def _spread(graph: Any, y: Tensor) -> Tensor:
+    """Return the class of every row of a graph; known ones stay, -1 if no label reaches the row."""
+    known = np.unique(y[y >= 0].numpy())
+    weights = propagate_labels(graph, y.numpy())
+    propagated = np.where(weights.any(axis=1), known[weights.argmax(axis=1)], -1)
+    return torch.where(y < 0, torch.from_numpy(propagated), y)

@@ -34,6 +34,7 @@ from narrows.fitting.head import FittedHead, HeadSettings
 from narrows.model.features import check_head_answers, layer_widths, outputs_of_head
 from narrows.model.net_weights import tensor_layout
 from narrows.model.parts import check_magnitudes
+from narrows.objectives.code_task import READS
 from narrows.training.record import TrainingRecord
 
 __all__ = ["CodeHead"]
@@ -112,6 +113,12 @@ class CodeHead(NarrowsEstimator):
         ]
         self.n_epochs_ = len(record.epochs)
 
+    @property
+    def features_(self) -> str:
+        """What the head reads: "code", "rows" or "both"; "maps" for a segmenter."""
+        check_is_fitted(self, "head_")
+        return self.head_.reads
+
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the head's outputs for rows, (n_samples, n_outputs): logits, or standardized
         values."""
@@ -141,6 +148,7 @@ class CodeHead(NarrowsEstimator):
             "layer": self.layer_,
             "widths": self.head_.widths,
             "activation": self.head_.activation,
+            "features": self.head_.reads,
             "names": None if names is None else names.tolist(),
             # absent in older pickles
             "max_epochs": getattr(self, "max_epochs_", self.n_epochs_),
@@ -235,6 +243,8 @@ class CodeHead(NarrowsEstimator):
             raise unknown_name("training", self.training, _TRAININGS)
         if "activation" in own:
             activation_named(own["activation"])
+        if own.get("features", "auto") not in ("auto", *READS):
+            raise unknown_name("features", own["features"], ["auto", *READS])
         if "layer" in own:
             check_number("layer", own["layer"], integer=True)
         if "dropout" in own:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,14 +13,14 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from torch import Tensor
 
-from narrows.applications.heads.label_propagation import propagate_classes
+from narrows.applications.heads.label_propagation import propagate_if_better
 from narrows.core.checks import check_number
 from narrows.data.source import Source
 from narrows.data.splitting import Split
 from narrows.errors import UsageError
 from narrows.estimators.heads.fit import train_by_recipe
 from narrows.estimators.heads.kind import HeadKind, RawTargets
-from narrows.estimators.heads.supervised import SupervisedHead
+from narrows.estimators.heads.supervised import SupervisedHead, has_trials, is_solved
 from narrows.estimators.parameters import corruption_spec, keep, widths_of
 from narrows.estimators.sample_weights import check_class_weight, class_weights
 from narrows.estimators.shared_texts import documented
@@ -30,19 +30,11 @@ from narrows.estimators.targets import (
     read_classes,
     warn_of_held_out_classes,
 )
-from narrows.fitting.head import (
-    HeadRecipe,
-    HeadSettings,
-    PreparedHead,
-    activations_of_rows,
-    new_head,
-    prepare_feature_head,
-    standardize_frozen,
-    weigh_rows,
-)
-from narrows.model.features import layer_number
+from narrows.fitting.feature_head import FeatureHead, prepare_head
+from narrows.fitting.head import HeadRecipe, HeadSettings, PreparedHead, weigh_rows
+from narrows.fitting.probe import ClassProbe, LabeledRows
 from narrows.model.model import Model
-from narrows.objectives.code_task import CodeTask, HeadTask
+from narrows.objectives.code_task import CodeTask
 from narrows.objectives.virtual_adversarial import SmoothTask
 
 __all__ = ["CodeClassifier", "classifier_recipe"]
@@ -52,15 +44,17 @@ __all__ = ["CodeClassifier", "classifier_recipe"]
 class CodeClassifier(ClassifierMixin, SupervisedHead):
     """Predict the class of a row from its code.
 
-    The head is a linear map or a small net on a layer of an encoder, trained with cross-entropy.
-    The encoder stays frozen, is fine-tuned with the same loss, or is trained on both the task and
-    the reconstruction. With a code learned from many rows, few labels are enough.
+    The head is a linear map or a small net on a layer of an encoder, on the rows or on both,
+    trained with cross-entropy. The encoder stays frozen, is fine-tuned with the same loss, or is
+    trained on both the task and the reconstruction. A linear head on a frozen encoder is a
+    penalized logistic regression, and where folds don't prefer the code, it is that of the rows.
 
     Parameters
     ----------
     autoencoder : ...
     layer : ...
     training : ...
+    features : ...
     hidden : ...
     activation : ...
     corruption : ...
@@ -72,9 +66,10 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         None if every value of y is a class.
     n_neighbors : int or None, default=None
         If given, labels are first propagated to the rows of unknown class, along the graph of this
-        many nearest codes (10 is usual), and the head learns from all rows. This helps much with
-        few labels and many images. Codes are standardized. Every row is compared with all others:
-        6 s for 30,000 codes of 30 components on one core.
+        many nearest codes (10 is usual), and the head learns from all rows. This may help much with
+        few labels and many images, and harm on small tables: unless folds of the labeled rows say
+        that it helps, labels are not propagated, with a PropagationWarning. Every row is compared
+        with all others: 6 s for 30,000 codes of 30 components on one core.
     adversarial_radius : float, default=0.0
         Radius of virtual adversarial training, in scaled units (for 28 x 28 images in [0, 1]
         try 2), if the encoder is trained: the prediction for a row should not change under the
@@ -85,8 +80,9 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         "balanced", which gives all classes the same total weight. Without it, rare classes are
         hardly ever predicted.
     max_epochs : int or None, default=None
-        Maximum number of passes over the rows. None takes 50, or on few rows as many as make about
-        3,000 steps, at most 1,500.
+        Maximum number of passes over the rows. None solves a linear head on a frozen encoder;
+        otherwise it takes 50, or on few rows as many as make about 3,000 steps, at most 1,500. Of
+        a linear head whose encoder trains, trials choose the best epoch up to there, or the start.
     batch_size : ...
     learning_rate : float or None, default=None
         Peak learning rate of Adam. None takes 0.01 if the encoder is frozen, otherwise 0.001.
@@ -105,8 +101,10 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         The fitted autoencoder, with the encoder trained further unless ``training`` is "frozen".
     layer_ : int
         Layer that the head reads, counted from 0.
+    features_ : {"code", "rows", "both"}
+        What the head reads.
     history_ : list of float of length n_epochs_
-        Mean training objective per epoch, in nats.
+        Mean training objective per epoch, in nats; that of the solution for a solved head.
     validation_history_ : list of float
         Mean held-out cross-entropy per epoch, in nats.
     training_rows_, held_out_rows_ : ndarray of int
@@ -140,6 +138,7 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
     """
 
     layer: int
+    features: str
     hidden: Any
     activation: str
     corruption: Any
@@ -156,6 +155,7 @@ class CodeClassifier(ClassifierMixin, SupervisedHead):
         *,
         layer: int = -1,
         training: str = "frozen",
+        features: str = "auto",
         hidden: Sequence[int] = (),
         activation: str = "silu",
         corruption: Any = "identity",
@@ -268,40 +268,66 @@ def classifier_recipe(head: CodeClassifier) -> HeadRecipe:
     def prepare(
         model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
     ) -> PreparedHead:
-        layer = layer_number(model, head.layer)
-        features = activations_of_rows(model, source, layer, device=settings.device)
-        widths = [*widths_of(head.hidden), len(head.classes_)]
-        net = new_head(model, source, settings, seed, layer, widths, head.activation)
-        standardize_frozen(net, features, source, settings, training)
         if head.adversarial_radius and source.sparse:
             raise UsageError(
                 "adversarial_radius: X is sparse, but its perturbations are not; give "
                 "X.toarray(), or 0."
             )
-        if head.n_neighbors is not None:
-            source.targets = _propagated_labels(features, source, int(head.n_neighbors))
-        task = HeadTask(net, classification=True, dropout=float(head.dropout))
-        corruption = corruption_spec(head.corruption)
-        prepared = prepare_feature_head(model, source, settings, task, layer, features, corruption)
+        probe = ClassProbe(len(head.classes_), seed)
+        prepared = prepare_head(
+            FeatureHead(
+                layer=head.layer,
+                reads=head.features,
+                widths=[*widths_of(head.hidden), len(head.classes_)],
+                activation=head.activation,
+                dropout=float(head.dropout),
+                corruption=corruption_spec(head.corruption),
+                classification=True,
+                solved=is_solved(head),
+                # a border that is sharp at the start would only be pushed where rows are few
+                starts=not head.adversarial_radius,
+                probe=probe,
+                weigh=partial(_weights, head),
+                relabel=_relabel(head, probe, source),
+            ),
+            model,
+            source,
+            settings,
+            seed,
+            training,
+        )
         if isinstance(prepared.task, CodeTask) and head.adversarial_radius:
             smooth = SmoothTask(prepared.task, radius=float(head.adversarial_radius))
             return replace(prepared, task=smooth)
         return prepared
 
     # after 1,000 steps small classifiers still underfit, while regressors already overfit
-    return HeadRecipe(prepare, weigh=partial(_weigh, head), least_steps=3000)
+    trials = has_trials(head) and not head.adversarial_radius and head.n_neighbors is None
+    return HeadRecipe(prepare, weigh=partial(_weigh, head), least_steps=3000, trials=trials)
 
 
-def _propagated_labels(features: Tensor, source: Source, n_neighbors: int) -> Tensor:
-    """Return the class of every row; unknown classes are propagated from neighbors."""
-    labels = source.targets_in_order()
-    assert labels is not None
-    if n_neighbors >= len(labels) / 2:
+def _relabel(
+    head: CodeClassifier, probe: ClassProbe, source: Source
+) -> Callable[[Tensor, Tensor, LabeledRows], Tensor] | None:
+    """Return what propagates labels to neighbors, or None if this was not asked for."""
+    if head.n_neighbors is None:
+        return None
+    k = int(head.n_neighbors)
+    if k >= source.n_rows / 2:
         raise UsageError(
-            f"n_neighbors: must be less than half of the {len(labels)} rows, got "
-            f"{n_neighbors}; 10 is usual."
+            f"n_neighbors: must be less than half of the {source.n_rows} rows, got {k}; 10 is "
+            "usual."
         )
-    return propagate_classes(features, labels, k=n_neighbors)
+    return partial(propagate_if_better, probe=probe, k=k)
+
+
+def _weights(head: CodeClassifier, targets: Tensor, row_weights: Tensor | None) -> Tensor | None:
+    """Return the weights of rows: those of their classes times their own."""
+    if head.class_weight is None:
+        return row_weights
+    by_class = class_weights(head.class_weight, head.classes_, targets, row_weights)
+    weights = by_class[targets.clamp_min(0)]
+    return weights if row_weights is None else weights * row_weights
 
 
 def _weigh(head: CodeClassifier, split: Split) -> None:

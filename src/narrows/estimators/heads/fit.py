@@ -33,6 +33,7 @@ from narrows.estimators.sample_weights import drop_zero_weight_rows
 from narrows.estimators.targets import read_same, target_names
 from narrows.estimators.texts import documents_where, is_texts
 from narrows.fitting.head import FittedHead, HeadRecipe, fit_head
+from narrows.fitting.head_trials import fit_head_after_trials
 from narrows.text import as_documents
 from narrows.training.stages import Stages, open_stages
 
@@ -58,8 +59,11 @@ def train_by_recipe(
         head._adopt(fitted)
         return head.to_artefact()
 
-    fitted = fit_head(
-        recipe(head),
+    made = recipe(head)
+    held_out = selection is not None and bool(selection.held_out.any())
+    fit = fit_head_after_trials if made.trials and not held_out else fit_head
+    fitted = fit(
+        made,
         head.autoencoder_.model_,
         source,
         head._settings(),

@@ -15,7 +15,7 @@ from narrows.estimators.autoencoders.autoencoder import Autoencoder
 from narrows.estimators.autoencoders.base import AbstractAutoencoder
 from narrows.fitting.head import feature_head
 from narrows.model.model import Model
-from narrows.objectives.code_task import Head
+from narrows.objectives.code_task import READS, Head
 from narrows.training.stages import Stages
 
 __all__ = ["HeadKind", "RawTargets", "Train"]
@@ -43,7 +43,10 @@ Train = Callable[[Any, Source, Stages, Selection | None], None]
 
 def _untrained_feature_head(model: Model, spec: Mapping[str, Any]) -> Head:
     layer, widths, activation = spec["layer"], spec["widths"], spec["activation"]
-    return feature_head(model, layer, widths, activation, generator=Generator())
+    reads = spec.get("features", "code")  # absent in older files
+    if reads not in READS:
+        raise ValueError(f"a head that reads {reads!r}")
+    return feature_head(model, layer, widths, activation, reads=reads, generator=Generator())
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,7 @@ __all__ = ["CodeMatcher"]
 _SCORED = 20_000
 """Number of pairs that ``score`` draws."""
 
-_NO_EFFECT_IF_FROZEN = (
-    "dropout",
-    "learning_rate",
-    "weight_decay",
-    "validation_fraction",
-    "patience",
-)
+_NO_EFFECT_IF_FROZEN = "dropout learning_rate weight_decay validation_fraction patience".split()
 """Without effect on a frozen code: the map is solved in closed form, and no rows are held out."""
 
 
@@ -60,20 +54,25 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     distance: p(x, x') = p(x', x), and no row matches x better than x itself. Also give ``fit`` the
     unlabeled rows, with y = -1: they determine the origin from which directions are compared.
 
+    Fewer than four classes are taken for all there are: with a frozen encoder, rows are then as far
+    apart as along the axes that tell these classes apart, as in linear discriminant analysis.
+
     The map has a closed form, from the covariance within things. If the encoder is trained too,
-    both are trained on all pairs of a batch, and the map is solved again at the end. If it is
-    frozen, arguments that only affect training (``corruption``, ``dropout``, ``learning_rate``,
-    ``weight_decay``, ``validation_fraction``, ``patience``) are refused. Training the encoder
-    separates the things of y better; for new things a frozen, narrow code is as good.
+    both are trained on all pairs of a batch, and the map is solved again at the end; if it is
+    frozen, arguments that only affect training, such as ``dropout``, are refused. Training the
+    encoder separates the things of y better; for new things a frozen, narrow code is as good.
 
     Parameters
     ----------
     autoencoder : ...
     layer : ...
     training : ...
+    features : {"auto", "code", "rows"}, default="auto"
+        What the matcher reads. "auto" takes dense rows if ``fit`` gets fewer than four classes and
+        the encoder is frozen, otherwise the code; ``features_`` says what it took.
     n_components : int or None, default=None
         Number of components that ``transform`` returns, the most discriminative ones; None takes
-        the width of the layer.
+        the number of features, or that of the classes if they are fewer than four.
     corruption : ...
     dropout : float, default=0.0
         Fraction of the features, and of the units of each encoder layer, that are set to 0 in a
@@ -113,6 +112,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         The fitted autoencoder, with the encoder trained further unless ``training`` is "frozen".
     layer_ : int
         Layer that the matcher reads, counted from 0.
+    features_ : {"code", "rows"}
     history_ : list of float of length n_epochs_
         Mean training objective per epoch, in nats; empty if the encoder is frozen.
     validation_history_ : list of float
@@ -146,6 +146,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
     """
 
     layer: int
+    features: str
     n_components: int | None
     corruption: Any
     dropout: float
@@ -164,6 +165,7 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
         *,
         layer: int = -1,
         training: str = "frozen",
+        features: str = "auto",
         n_components: int | None = None,
         corruption: Any = "identity",
         dropout: float = 0.0,
@@ -311,6 +313,8 @@ class CodeMatcher(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CodeHead):
 
 
 def _check_parameters(head: CodeMatcher) -> None:
+    if head.features == "both":
+        raise UsageError("features: a matcher reads the code or the rows, got 'both'.")
     if np.ndim(head.missing_label):
         raise UsageError(f"missing_label: must be one value, got {head.missing_label!r}.")
     if head.n_components is not None:
@@ -347,6 +351,7 @@ def _train(
         stages,
         selection,
         layer=head.layer,
+        features=head.features,
         n_components=None if head.n_components is None else int(head.n_components),
         paired=paired,
         corruption=corruption_spec(head.corruption),

@@ -15,7 +15,7 @@ from narrows.data.source import Source
 from narrows.errors import InvalidData
 from narrows.estimators.heads.fit import train_by_recipe
 from narrows.estimators.heads.kind import HeadKind, RawTargets
-from narrows.estimators.heads.supervised import SupervisedHead
+from narrows.estimators.heads.supervised import SupervisedHead, has_trials, is_solved
 from narrows.estimators.parameters import corruption_spec, keep, widths_of
 from narrows.estimators.shared_texts import documented
 from narrows.estimators.targets import (
@@ -24,18 +24,10 @@ from narrows.estimators.targets import (
     read_values,
     table_of_values,
 )
-from narrows.fitting.head import (
-    HeadRecipe,
-    HeadSettings,
-    PreparedHead,
-    activations_of_rows,
-    new_head,
-    prepare_feature_head,
-    standardize_frozen,
-)
-from narrows.model.features import layer_number
+from narrows.fitting.feature_head import FeatureHead, prepare_head
+from narrows.fitting.head import HeadRecipe, HeadSettings, PreparedHead
+from narrows.fitting.probe import ValueProbe
 from narrows.model.model import Model
-from narrows.objectives.code_task import HeadTask
 
 __all__ = ["CodeRegressor", "regressor_recipe"]
 
@@ -53,14 +45,17 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     autoencoder : ...
     layer : ...
     training : ...
+    features : ...
     hidden : ...
     activation : ...
     corruption : ...
     dropout : ...
     reconstruction_weight : ...
     max_epochs : int or None, default=None
-        Maximum number of passes over the rows. None takes 50, or on few rows as many as make about
-        1,000 steps, at most 500.
+        Maximum number of passes over the rows. None solves a linear head on a frozen encoder, by
+        ridge regression; otherwise it takes 50, or on few rows as many as make about 1,000 steps,
+        at most 500. Of
+        a linear head whose encoder trains, trials choose the best epoch up to there, or the start.
     batch_size : ...
     learning_rate : float or None, default=None
         Peak learning rate of Adam. None takes 0.01 if the encoder is frozen, otherwise 0.001.
@@ -82,9 +77,11 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
         The fitted autoencoder, with the encoder trained further unless ``training`` is "frozen".
     layer_ : int
         Layer that the head reads, counted from 0.
+    features_ : {"code", "rows", "both"}
+        What the head reads.
     history_ : list of float of length n_epochs_
         Mean training objective per epoch, in squared standard deviations of y, summed over
-        targets.
+        targets; that of the solution for a solved head.
     validation_history_ : list of float
         Mean held-out squared error per epoch, in the same unit.
     training_rows_, held_out_rows_ : ndarray of int
@@ -114,6 +111,7 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
     """
 
     layer: int
+    features: str
     hidden: Any
     activation: str
     corruption: Any
@@ -129,6 +127,7 @@ class CodeRegressor(RegressorMixin, SupervisedHead):
         *,
         layer: int = -1,
         training: str = "frozen",
+        features: str = "auto",
         hidden: Sequence[int] = (),
         activation: str = "silu",
         corruption: Any = "identity",
@@ -206,16 +205,27 @@ def regressor_recipe(head: CodeRegressor) -> HeadRecipe:
     def prepare(
         model: Model, source: Source, settings: HeadSettings, seed: int, training: Tensor
     ) -> PreparedHead:
-        layer = layer_number(model, head.layer)
-        features = activations_of_rows(model, source, layer, device=settings.device)
-        widths = [*widths_of(head.hidden), np.size(head.y_mean_)]
-        net = new_head(model, source, settings, seed, layer, widths, head.activation)
-        standardize_frozen(net, features, source, settings, training)
-        task = HeadTask(net, classification=False, dropout=float(head.dropout))
-        corruption = corruption_spec(head.corruption)
-        return prepare_feature_head(model, source, settings, task, layer, features, corruption)
+        return prepare_head(
+            FeatureHead(
+                layer=head.layer,
+                reads=head.features,
+                widths=[*widths_of(head.hidden), np.size(head.y_mean_)],
+                activation=head.activation,
+                dropout=float(head.dropout),
+                corruption=corruption_spec(head.corruption),
+                classification=False,
+                solved=is_solved(head),
+                starts=True,
+                probe=ValueProbe(),
+            ),
+            model,
+            source,
+            settings,
+            seed,
+            training,
+        )
 
-    return HeadRecipe(prepare)
+    return HeadRecipe(prepare, trials=has_trials(head))
 
 
 def _target_spec(head: CodeRegressor) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,12 +12,25 @@ from narrows.estimators.heads.fit import fit_head_to_rows, open_head_stages
 from narrows.estimators.held_out import HeldOut
 from narrows.estimators.shared_texts import documented
 
-__all__ = ["SupervisedHead"]
+__all__ = ["SupervisedHead", "has_trials", "is_solved"]
+
+_OF_TRAINING = (
+    "dropout",
+    "max_epochs",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "patience",
+)
+"""Arguments that a solved head does not need; given, they train the head by steps."""
 
 
 @documented
 class SupervisedHead(CodeHead):
     """Base class of heads that are fitted to rows, their y and their weights."""
+
+    features: str
+    hidden: Any
 
     def fit(
         self,
@@ -74,3 +88,19 @@ class SupervisedHead(CodeHead):
             stages=open_head_stages(self, checkpoint, resume, stop_requested),
         )
         return self
+
+
+def is_solved(head: SupervisedHead) -> bool:
+    """Return whether a head is solved as a convex problem, and not trained by steps.
+
+    That is a linear head on a frozen encoder, unless an argument of the training is given.
+    """
+    if head.training != "frozen" or len(head.hidden):
+        return False
+    default = signature(type(head).__init__).parameters
+    return all(getattr(head, name) == default[name].default for name in _OF_TRAINING)
+
+
+def has_trials(head: SupervisedHead) -> bool:
+    """Return whether trials choose for how many epochs a linear head and its encoder train."""
+    return head.training != "frozen" and not len(head.hidden) and head.max_epochs is None
