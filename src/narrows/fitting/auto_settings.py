@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Generator
 
@@ -11,10 +13,16 @@ from narrows.data.source import Source
 from narrows.model.baseline import fit_baseline, sample_size
 
 __all__ = [
+    "DENSE",
+    "DOCUMENTS",
     "FEW_ROWS",
+    "HASHED_ROWS",
+    "HASHED_WORDS",
+    "LAYERS_OF_WORDS",
     "N_FOLDS",
     "REFIT_ROWS",
     "TOO_FEW_ROWS",
+    "AutoSettings",
     "beta_for",
     "epochs_for",
     "held_out_fraction",
@@ -116,3 +124,64 @@ def beta_for(source: Source, scaling: Scaling, n_components: int, *, seed: int) 
 def patience_for(max_epochs: int) -> int:
     """Return a fifth of the epochs, at least 10."""
     return max(10, max_epochs // 5)
+
+
+@dataclass(frozen=True)
+class AutoSettings:
+    """What "auto" stands for in the settings of a kind of net.
+
+    Attributes
+    ----------
+    hidden : callable of (n_features, n_rows)
+        Widths of the hidden layers.
+    learning_rate : callable of (n_features, n_rows)
+    epochs : callable of (steps per epoch)
+    least_batch : int
+        Rows per step, at least.
+    """
+
+    hidden: Callable[[int, int], list[int]]
+    learning_rate: Callable[[int, int], float]
+    epochs: Callable[[int], int]
+    least_batch: int = 1
+
+
+DENSE = AutoSettings(lambda n_features, _: hidden_for(n_features), learning_rate_for, epochs_for)
+
+
+_ROWS_FOR_LAYERS = 8000
+_DOCUMENT_EPOCHS, _FEWEST_DOCUMENT_STEPS, _MOST_DOCUMENT_EPOCHS = 40, 160, 160
+
+
+def _document_epochs(steps_per_epoch: int) -> int:
+    """Return 40 epochs, or more for 160 steps: LSA is left step by step, and soon too far."""
+    wanted = math.ceil(_FEWEST_DOCUMENT_STEPS / steps_per_epoch)
+    return min(_MOST_DOCUMENT_EPOCHS, max(_DOCUMENT_EPOCHS, wanted))
+
+
+DOCUMENTS = AutoSettings(
+    hidden=lambda _, n_rows: [] if n_rows < _ROWS_FOR_LAYERS else [500, 250, 125],
+    learning_rate=lambda *_: 5e-3,
+    epochs=_document_epochs,
+    least_batch=128,
+)
+"""Of bags of words that start at LSA."""
+
+LAYERS_OF_WORDS = AutoSettings(
+    hidden=lambda *_: [500, 250, 125], learning_rate=lambda *_: 2e-3, epochs=lambda _: 20
+)
+"""Of bags of words that start at random weights."""
+
+HASHED_WORDS = AutoSettings(
+    hidden=lambda _, n_rows: [] if n_rows < _ROWS_FOR_LAYERS else [500],
+    learning_rate=lambda *_: 3e-3,
+    epochs=_document_epochs,
+    least_batch=128,
+)
+"""Of bits of bags of words that start at LSA."""
+
+HASHED_ROWS = AutoSettings(
+    hidden=lambda *_: [500], learning_rate=lambda *_: 2e-3, epochs=lambda _: 30
+)
+"""Of bits of other rows, and of nets that start at random weights."""
+

@@ -17,6 +17,7 @@ from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
 from narrows.estimators.parameters import keep
 from narrows.estimators.shared_texts import documented
+from narrows.fitting.auto_settings import HASHED_ROWS, HASHED_WORDS
 from narrows.model.coding import all_rows
 from narrows.model.model import Model
 
@@ -58,11 +59,12 @@ class SemanticHasher(TextAutoencoder):
         groups correct each other's errors. For 128 bits of texts try 4, with "masking:0.7".
     threshold : {"zero", "median"}, default="zero"
         Bits are 1 where z is above it; with "median" each bit splits the training rows in half.
-    hidden : sequence of int, default=(500,)
-        Widths of the encoder's hidden layers; the decoder has none.
+    hidden : sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder has none. "auto" is none for fewer than
+        8,000 texts or rows of counts, otherwise (500,).
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers.
-    corruption : str, spec, corruption or None, default="masking:0.3"
+    corruption : str, spec, corruption or None, default="masking:0.5"
         Corruption x -> x~ in training; masking drops words.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         Reconstruction loss, as in ``Autoencoder``.
@@ -71,6 +73,7 @@ class SemanticHasher(TextAutoencoder):
     decoder : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         As in ``Autoencoder``, but "auto" takes "tfidf" for counts.
+    linear_start : ...
     max_epochs : ...
     batch_size : ...
     learning_rate : ...
@@ -133,20 +136,21 @@ class SemanticHasher(TextAutoencoder):
         noise: float = 1.0,
         n_groups: int = 1,
         threshold: str = "zero",
-        hidden: Sequence[int] = (500,),
+        hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
-        corruption: Any = "masking:0.3",
+        corruption: Any = "masking:0.5",
         loss: Any = "auto",
         penalties: Any = (),
         augmentation: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 30,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 1.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,
@@ -156,7 +160,7 @@ class SemanticHasher(TextAutoencoder):
 
     def _choice(self) -> Choice:
         parameters = {
-            **self._shape(),
+            **self._shape(always_path=True),
             "binarization": self.binarization,
             "noise": float(self.noise),
             "n_groups": int(self.n_groups),
@@ -166,6 +170,8 @@ class SemanticHasher(TextAutoencoder):
             "hashing",
             parameters,
             counts_scale="tfidf",
+            auto=HASHED_WORDS,
+            auto_otherwise=HASHED_ROWS,
             augmentation=self.augmentation,
             n_neighbors=self.n_neighbors,
             neighbors_by=self.neighbors_by,
