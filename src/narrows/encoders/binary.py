@@ -89,7 +89,6 @@ class BinaryEncoder(Encoder):
     stochastic = True
     thresholds: Tensor
     _n_groups = 1  # absent in older pickles
-    turn: UnitRotation | None = None  # absent in older pickles
 
     def __init__(
         self,
@@ -118,7 +117,7 @@ class BinaryEncoder(Encoder):
         )
         self.weights, self.biases, self.path = net.weights, net.biases, net.path
         self.row_length = row_length
-        self.turn = UnitRotation(widths[-1]) if turns else None
+        self.register_module("turn", UnitRotation(widths[-1]) if turns else None)
         # a tuple, not an attribute that is a module: its weights are registered here already
         self._net = (net,)
         self._soften = BINARIZATIONS[binarization]
@@ -143,10 +142,11 @@ class BinaryEncoder(Encoder):
 
     def start_linear(self, code: LinearCode) -> bool:
         """Start z at the code, turned so that its signs say most about it if z has a turn."""
-        if self.turn is not None:
+        turn = self._turn
+        if turn is not None:
             z = code.of_rows()
-            z = nn.functional.pad(z, (0, len(self.turn.bias) - z.shape[1]))
-            self.turn.start_at(z, deviation=_START * (self._noise or 1.0))
+            z = nn.functional.pad(z, (0, len(turn.bias) - z.shape[1]))
+            turn.start_at(z, deviation=_START * (self._noise or 1.0))
         return self._net[0].start_linear(code)
 
     def project(self, h: Codes) -> Codes:
@@ -154,7 +154,11 @@ class BinaryEncoder(Encoder):
         return _signs(h > 0)
 
     def _turned(self, output: Tensor) -> Tensor:
-        return output if self.turn is None else self.turn(output)
+        return output if self._turn is None else self._turn(output)
+
+    @property
+    def _turn(self) -> UnitRotation | None:
+        return getattr(self, "turn", None)  # absent in older pickles
 
     def _one_group(self, h: Tensor, generator: Generator) -> Tensor:
         """Set all but one group of each row's bits to 0, and scale that one by their number."""

@@ -160,7 +160,7 @@ def _document_epochs(steps_per_epoch: int) -> int:
 
 
 DOCUMENTS = AutoSettings(
-    hidden=lambda _, n_rows: [] if n_rows < _ROWS_FOR_LAYERS else [500, 250, 125],
+    hidden=lambda _, n_rows: [] if n_rows < _ROWS_FOR_LAYERS else [128],
     learning_rate=lambda *_: 5e-3,
     epochs=_document_epochs,
     least_batch=128,
@@ -184,4 +184,3 @@ HASHED_ROWS = AutoSettings(
     hidden=lambda *_: [500], learning_rate=lambda *_: 2e-3, epochs=lambda _: 30
 )
 """Of bits of other rows, and of nets that start at random weights."""
-

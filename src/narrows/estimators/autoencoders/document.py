@@ -57,7 +57,7 @@ class DocumentAutoencoder(TextAutoencoder):
         every step, instead of all words. Needs CSR counts, and no ``n_neighbors``.
     hidden : sequence of int or "auto", default="auto"
         Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" is
-        none for fewer than 8,000 documents, otherwise (500, 250, 125).
+        none for fewer than 8,000 documents, otherwise (128,).
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers; the output is linear.
     code_activation : str, default="linear"
@@ -72,10 +72,19 @@ class DocumentAutoencoder(TextAutoencoder):
     scale : {"tfidf", "proportions"} or another of ``Autoencoder``, default="tfidf"
         "proportions" divides counts by their sum, as in the paper; "tfidf" divides log counts,
         with rare words weighted more, which improves retrieval of related documents.
-    linear_start : ...
-    max_epochs : ...
-    batch_size : ...
-    learning_rate : ...
+    linear_start : bool, default=True
+        Whether training starts at latent semantic analysis (LSA): the singular vectors of rows that
+        are scaled to length 1. Hidden layers are added beside this linear code. With False, with
+        ``pretrain`` and with an encoder or decoder of your own, it starts at random weights, and
+        "auto" is 500-250-125 units, 20 epochs, and a rate of 0.002.
+    max_epochs : int or "auto", default="auto"
+        Maximum number of passes over the data. The learning rate warms up over the first tenth,
+        then decays as a cosine. "auto" makes 40 passes, or more for 160 steps, up to 160 passes:
+        nets that start at LSA soon overfit.
+    batch_size : int or "auto", default="auto"
+        Documents per step; "auto" is 128, or 256 of 12,000 or more.
+    learning_rate : float or "auto", default="auto"
+        Peak learning rate of Adam; "auto" is 0.005.
     weight_decay : ...
     validation_fraction : ...
     patience : ...

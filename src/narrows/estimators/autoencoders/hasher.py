@@ -64,7 +64,7 @@ class SemanticHasher(TextAutoencoder):
         8,000 texts or rows of counts, otherwise (500,).
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers.
-    corruption : str, spec, corruption or None, default="masking:0.5"
+    corruption : str, spec, corruption or None, default="masking:0.3"
         Corruption x -> x~ in training; masking drops words.
     loss : {"auto", "squared_error", "bernoulli", "multinomial"} or a loss, default="auto"
         Reconstruction loss, as in ``Autoencoder``.
@@ -73,10 +73,21 @@ class SemanticHasher(TextAutoencoder):
     decoder : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         As in ``Autoencoder``, but "auto" takes "tfidf" for counts.
-    linear_start : ...
-    max_epochs : ...
-    batch_size : ...
-    learning_rate : ...
+    linear_start : bool, default=True
+        Whether training starts at a linear code: latent semantic analysis (LSA) of texts and rows
+        of counts, whose bits are the signs of its direction after a rotation, PCA of other rows.
+        Hidden layers are added beside it. With False, and with a decoder of your own, training
+        starts at random weights.
+    max_epochs : int or "auto", default="auto"
+        Maximum number of passes over the data. The learning rate warms up over the first tenth,
+        then decays as a cosine. "auto" makes 40 passes over texts or counts from a linear start, or
+        more for 160 steps, up to 160 passes; otherwise 30.
+    batch_size : int or "auto", default="auto"
+        Rows per step; "auto" is 128 for texts and counts, or 256 of 12,000 or more; otherwise a
+        power of two near n_samples / 64, from 16 (or 32, of 700 samples or more) to 256.
+    learning_rate : float or "auto", default="auto"
+        Peak learning rate of Adam; "auto" is 0.003 for texts and counts from a linear start,
+        otherwise 0.002.
     weight_decay : ...
     validation_fraction : ...
     patience : ...
@@ -138,7 +149,7 @@ class SemanticHasher(TextAutoencoder):
         threshold: str = "zero",
         hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
-        corruption: Any = "masking:0.5",
+        corruption: Any = "masking:0.3",
         loss: Any = "auto",
         penalties: Any = (),
         augmentation: Any = None,
@@ -148,7 +159,7 @@ class SemanticHasher(TextAutoencoder):
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         learning_rate: float | str = "auto",
-        weight_decay: float = 1.0,
+        weight_decay: float = 0.0,
         validation_fraction: float | str = "auto",
         patience: int | str | None = "auto",
         precision: str = "auto",

@@ -244,9 +244,7 @@ def _of_boltzmann_machine(loss: dict[str, str]) -> dict[str, str]:
     return {**loss, "link": "logistic"} if loss.get("link") == "clamp" else loss
 
 
-def _epochs(
-    estimator: Any, auto: AutoSettings, steps_per_epoch: int
-) -> tuple[int, int | None]:
+def _epochs(estimator: Any, auto: AutoSettings, steps_per_epoch: int) -> tuple[int, int | None]:
     """Return the largest number of epochs, and the patience."""
     max_epochs, patience = estimator.max_epochs, estimator.patience
     max_epochs = auto.epochs(steps_per_epoch) if max_epochs == "auto" else int(max_epochs)
