@@ -28,7 +28,7 @@ def rotation_to_signs(z: Tensor, *, seed: int = 0) -> Tensor:
     --------
     >>> signs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     >>> turned = signs @ torch.tensor([[0.8, 0.6], [-0.6, 0.8]])
-    >>> (turned @ rotation_to_signs(turned)).abs()
+    >>> (turned @ rotation_to_signs(turned)).abs().round()
     tensor([[1., 1.],
             [1., 1.],
             [1., 1.],

@@ -122,7 +122,7 @@ class DocumentAutoencoder(TextAutoencoder):
     --------
     >>> from narrows import DocumentAutoencoder
     >>> texts = ["the cat sat on the mat", "cats and dogs", "stocks fell", "shares and stocks"] * 8
-    >>> ae = DocumentAutoencoder(2, hidden=(16,), max_epochs=3, random_state=0).fit(texts)
+    >>> ae = DocumentAutoencoder(2, validation_fraction=0.0, random_state=0).fit(texts)
     >>> ae.transform(["a dog on a mat"]).shape
     (1, 2)
     >>> ae.vocabulary_.terms[:3]
