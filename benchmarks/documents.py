@@ -54,8 +54,10 @@ NARROWS = (
     COMMON
     + r"""
 from narrows import DocumentAutoencoder
-ae = DocumentAutoencoder(10, max_epochs=epochs, batch_size=batch, validation_fraction=0.0,
-                         random_state=0, precision=sys.argv[5], sampled_words=int(sys.argv[6]))
+ae = DocumentAutoencoder(10, hidden=(500, 250, 125), linear_start=False, corruption="identity",
+                         max_epochs=epochs, batch_size=batch, learning_rate=2e-3,
+                         validation_fraction=0.0, random_state=0, precision=sys.argv[5],
+                         sampled_words=int(sys.argv[6]))
 started = time.perf_counter()
 ae.fit(X)
 result["total"] = time.perf_counter() - started

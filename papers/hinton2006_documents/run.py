@@ -55,6 +55,12 @@ class Preset:
     batch_size: int | str = 512
 
 
+_LAYERS = {
+    "hidden": (500, 250, 125), "linear_start": False, "corruption": "identity",
+    "learning_rate": 2e-3,
+}  # fmt: skip
+"""The paper's shape, from random weights; candidates change it."""
+
 _NEIGHBORS = {f"TF-IDF, {n} neighbors": {"n_neighbors": n} for n in (10, 20)}
 _ALONE = {"TF-IDF": {"n_neighbors": 0}}
 _PROPORTIONS = {"proportions": {"scale": "proportions", "n_neighbors": 0}}  # as in the paper
@@ -156,7 +162,7 @@ def net(
         batch_size=preset.batch_size,
         validation_fraction=0.0,
         random_state=seed,
-        **settings,
+        **{**_LAYERS, **settings},
     )
 
 

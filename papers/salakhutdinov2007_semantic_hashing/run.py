@@ -150,6 +150,10 @@ def fitted(settings: dict[str, Any], preset: Preset, n_bits: int, seed: int, cou
     epochs = min(30 if n_bits <= 16 else 20, preset.most_epochs)
     return SemanticHasher(
         n_bits,
+        hidden=(500,),
+        linear_start=False,
+        learning_rate=2e-3,
+        weight_decay=1.0,
         max_epochs=epochs,
         batch_size=128,
         validation_fraction=0.0,

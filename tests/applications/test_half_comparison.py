@@ -26,7 +26,7 @@ from narrows.estimators.inputs import query_rows
 from narrows.model.coding import all_rows, errors
 from narrows.model.training_rows import held_out_mask
 
-SMALL = {"hidden": (16,), "max_epochs": 3, "random_state": 0}
+SMALL = {"hidden": (16,), "max_epochs": 3, "random_state": 0, "validation_fraction": 0.1}
 
 
 def bags(n: int, seed: int, n_words: int = 80) -> sp.csr_array:
@@ -88,7 +88,7 @@ def test_every_method_measures_the_same_held_out_halves(fitted, counts):
 def test_a_leak_shows():
     """LSA as wide as the training rows memorizes them: measured on these, it finds more halves."""
     few, others = bags(40, 2, 300), bags(40, 3, 300)
-    ae = DocumentAutoencoder(30, **SMALL, validation_fraction=0.0).fit(few)
+    ae = DocumentAutoencoder(30, **{**SMALL, "validation_fraction": 0.0}).fit(few)
     trained, new = SparseSource(few), SparseSource(others)
     leaked = compare_halves(ae.model_, trained, trained, rows="training")
     fair = compare_halves(ae.model_, trained, new, rows="new")
@@ -98,7 +98,7 @@ def test_a_leak_shows():
 
 
 def test_all_rows_of_a_fit_that_held_none_out_count_as_trained_on(counts):
-    ae = DocumentAutoencoder(5, **SMALL, validation_fraction=0.0).fit(counts)
+    ae = DocumentAutoencoder(5, **{**SMALL, "validation_fraction": 0.0}).fit(counts)
     found = ae.compare_halves(counts)
     assert found is not None and found.rows == "training"
     assert "expect smaller shares on new documents" in str(found)
@@ -189,6 +189,8 @@ def test_fit_and_evaluate_print_the_same_halves(tmp_path, capsys):
     (tmp_path / "docs.jsonl").write_text("\n".join(lines))
     docs, model = str(tmp_path / "docs.jsonl"), str(tmp_path / "m.safetensors")
     settings = ["--hidden", "16", "--epochs", "2", "--seed", "0", "-q"]
+    # a poor code, so that there is advice
+    settings += ["--set", "validation_fraction=0.1", "--set", "linear_start=false"]
     command = ["fit", docs, "--variant", "document", "--code", "3", *settings, "-o", model]
     assert cli(command) == 0
     of_fit = capsys.readouterr().out

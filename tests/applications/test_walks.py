@@ -212,7 +212,8 @@ def test_counts_keep_their_totals(rng):
 
 def test_texts_are_interpolated():
     texts = ["cats purr and sleep", "dogs bark and run", "cats sleep", "dogs run fast"] * 10
-    ae = small(DocumentAutoencoder, n_components=2, hidden=(8,)).fit(texts)
+    settings = {"n_components": 2, "hidden": (8,), "validation_fraction": 0.0}
+    ae = small(DocumentAutoencoder, **settings).fit(texts)
     assert ae.interpolate(texts[:2], texts[2:4], 3).shape[:2] == (2, 3)
     assert ae.traverse([texts[0]], 1, n_steps=4).shape[:2] == (1, 4)
 

@@ -27,6 +27,7 @@ from narrows import (
 from narrows.errors import ModelFileError
 
 SMALL = {"n_components": 2, "max_epochs": 1, "random_state": 0}
+OF_TEXTS = {"hidden": (3,), "validation_fraction": 0.0}
 TEXTS = ["a red fox", "the red dog and fox", "a dog", "fox and hen", "the hen", "red hen"] * 4
 ROWS = np.random.default_rng(0).normal(size=(40, 4))
 Y = np.arange(40) % 2
@@ -122,10 +123,10 @@ KINDS = {
         of_images,
     ),
     "document": Kind(
-        lambda p: DocumentAutoencoder(**SMALL, hidden=(3,)).fit(TEXTS).save(p), of_texts
+        lambda p: DocumentAutoencoder(**SMALL, **OF_TEXTS).fit(TEXTS).save(p), of_texts
     ),
     "hasher": Kind(
-        lambda p: SemanticHasher(8, hidden=(3,), max_epochs=1, random_state=0).fit(TEXTS).save(p),
+        lambda p: SemanticHasher(**{**SMALL, "n_components": 8}, **OF_TEXTS).fit(TEXTS).save(p),
         of_texts,
     ),
     "classifier": Kind(lambda p: _head(CodeClassifier).save(p), of_classes),

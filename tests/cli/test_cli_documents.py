@@ -57,7 +57,7 @@ def test_inspect_prints_the_words_of_a_model(folder, capsys):
     assert run("inspect", folder / "h.safetensors", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     vocabulary = load(folder / "h.safetensors").vocabulary_
-    assert (facts["words"], facts["documents_counted"]) == (len(vocabulary), 108)
+    assert (facts["words"], facts["documents_counted"]) == (len(vocabulary), 120)
     assert facts["most_frequent_words"].split(", ")[0] in vocabulary.terms
     assert facts["n_neighbors"] == 10
     assert run("inspect", folder / "h.safetensors") == 0

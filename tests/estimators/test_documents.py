@@ -196,7 +196,7 @@ def test_a_linear_net_accepts_the_same_scale(texts):
 )
 def test_pretrained_layers_start_better_than_chance(texts, pretrain, activation):
     arguments = {"hidden": (32,), "max_epochs": 1, "batch_size": 16, "random_state": 0,
-                 "activation": activation, "learning_rate": 1e-6,
+                 "activation": activation, "learning_rate": 1e-6, "linear_start": False,
                  "code_activation": "sigmoid" if pretrain == "rbm" else "linear"}  # fmt: skip
     chance, ready = (
         DocumentAutoencoder(4, pretrain=p, pretrain_epochs=20, **arguments).fit(texts[0])

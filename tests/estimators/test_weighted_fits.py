@@ -58,7 +58,11 @@ PENALTIES = ["l1:0.1", "l2:0.1", "contractive:0.1", "auxiliary:1.0", "weight_dec
         ("ContractiveAutoencoder", {}, X),
         ("StackedAutoencoder", {"hidden": (8,), "pretrain_epochs": 3}, X),
         ("DictionaryAutoencoder", {"k": 2, "dead_after": 1}, X),
-        ("DocumentAutoencoder", {"hidden": (8,), "n_neighbors": 0, "scale": "proportions"}, WORDS),
+        (
+            "DocumentAutoencoder",
+            {"hidden": (8,), "n_neighbors": 0, "scale": "proportions", "corruption": None},
+            WORDS,
+        ),
         ("Autoencoder", {"hidden": (8,), "loss": "multinomial", "sampled_words": 100}, WORDS),
     ],
 )  # fmt: skip

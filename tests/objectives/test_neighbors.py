@@ -158,7 +158,7 @@ def test_codes_define_nearest_rows(counts, rng):
 
 def test_only_counts_have_a_neighbor_model_by_default(rng, monkeypatch):
     texts, _ = topic_texts()
-    arguments = {"hidden": (8,), "max_epochs": 2, "random_state": 0}
+    arguments = {"hidden": (8,), "max_epochs": 2, "random_state": 0, "linear_start": False}
     for net in (SemanticHasher(8, **arguments), DocumentAutoencoder(8, **arguments)):
         assert "neighbor_model" in net.fit(texts).model_.record
     for rows, k in ((rng.random((60, 9)), None), (texts, 0)):
@@ -173,7 +173,10 @@ def test_only_counts_have_a_neighbor_model_by_default(rng, monkeypatch):
     )
 
 
-BY_CODE = {"n_neighbors": 4, "neighbors_by": "code", "hidden": (8,), "max_epochs": 4}
+BY_CODE = {
+    "n_neighbors": 4, "neighbors_by": "code", "hidden": (8,), "max_epochs": 4, "batch_size": 16,
+    "learning_rate": 2e-3, "linear_start": False, "validation_fraction": 0.1, "patience": 10,
+}  # fmt: skip
 
 
 def test_a_neighbor_model_is_a_wide_code_in_groups_and_changes_the_code():
@@ -191,6 +194,17 @@ def test_a_neighbor_model_is_a_wide_code_in_groups_and_changes_the_code():
     assert (wide.parameters["n_components"], wide.parameters["n_groups"]) == (128, 4)
     assert wide.parameters["corruption"] == {"name": "masking", "rate": 0.7}
     assert wide.neighbors_by == "rows" and plan.parameters["n_components"] == 8
+
+
+def test_the_neighbor_model_of_a_hasher_that_starts_at_lsa_has_a_hidden_layer():
+    texts, _ = topic_texts()
+    net = SemanticHasher(8, n_neighbors=4, neighbors_by="code", max_epochs=2, random_state=0)
+    plan = new_plan(net, source := net._source(net._counted(texts), reset=True, min_samples=2),
+                    describe(source), 0)  # fmt: skip
+    wide = neighbor_plan(plan)
+    assert (plan.parameters["hidden"], wide.parameters["hidden"]) == ([], [500])
+    assert "linear_path" not in wide.parameters and not wide.linear_start
+    assert "neighbor_model" in net.fit(texts).model_.record
 
 
 def test_the_neighbor_model_of_a_document_net_is_a_separate_hasher():

@@ -165,7 +165,7 @@ def test_an_iterator_of_texts_is_read_completely():
 @pytest.mark.parametrize("kind", [DocumentAutoencoder, SemanticHasher])
 def test_estimators_of_texts_without_spaces_search_by_parts_of_sentences(kind, tmp_path):
     with pytest.warns(UnspacedTextWarning):
-        model = kind(8, **{**SMALL, "max_epochs": 5}).fit(CHINESE)
+        model = kind(8, **{**SMALL, "max_epochs": 5, "validation_fraction": 0.0}).fit(CHINESE)
     index = model.make_index(CHINESE[:3])
     model.save(tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors")
@@ -263,6 +263,7 @@ def test_the_command_line_sets_how_texts_are_read(tmp_path, capsys):
     arguments = ["fit", str(tmp_path / "docs.jsonl"), "--variant", "document", "--code", "2",
                  "--hidden", "8", "--epochs", "1", "-q", "-o", str(model)]  # fmt: skip
     settings = ["--set", "analyzer=char", "--set", "ngram_range=[2,2]"]
+    settings += ["--set", "validation_fraction=0.0"]
     assert cli([*arguments, *settings]) == 0
     analyzer = load(model).vocabulary_.analyzer
     assert (analyzer.analyzer, tuple(analyzer.ngram_range)) == ("char", (2, 2))

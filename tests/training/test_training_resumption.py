@@ -165,7 +165,7 @@ def test_pretrained_parts_stay_when_a_finished_run_continues(kind: str, tmp_path
     n_neighbors = 0 if kind == "layers" else 5
     model = partial(
         DocumentAutoencoder, 2, hidden=(8, 6), pretrain="denoising" if kind == "layers" else None,
-        pretrain_epochs=2, n_neighbors=n_neighbors, random_state=0,
+        pretrain_epochs=2, n_neighbors=n_neighbors, random_state=0, linear_start=False,
     )  # fmt: skip
     first = model(max_epochs=2).fit(rows, checkpoint=tmp_path)
     longer = model(max_epochs=4).fit(rows, checkpoint=tmp_path, resume=True)

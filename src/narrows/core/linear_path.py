@@ -38,6 +38,13 @@ class LinearCode:
     noise: float
     rows: Rows
 
+    def of_rows(self) -> Tensor:
+        """Return the codes of the sample, (n_rows, k)."""
+        directions = self.components.t().contiguous()
+        x = self.rows
+        z = x.matmul(directions) if isinstance(x, SparseRows) else x @ directions
+        return z - self.mean @ directions
+
     def layer(self, bias: Tensor, *, deviation: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return M (n_features, n_out), c (n_out,) of x M + c, the code at another scale.
 

@@ -146,6 +146,9 @@ class Encoder(nn.Module, ABC):
     """
 
     stochastic: bool = False
+    row_length: float | None = None
+    """The Euclidean length to which f scales rows first; None leaves them as they are."""
+
     weights: nn.ParameterList
     biases: nn.ParameterList
 
@@ -171,7 +174,8 @@ class Encoder(nn.Module, ABC):
     def start_linear(self, code: LinearCode) -> bool:
         """Start f at a linear code, or as near to it as f can be, up to a shift and a scale.
 
-        Return whether f can start so; by default it cannot.
+        The code is one of rows of length 1 if f scales rows. Return whether f can start so; by
+        default it cannot.
         """
         return False
 

@@ -29,7 +29,6 @@ __all__ = [
     "place_in",
     "rows_at",
     "rows_at_a_time",
-    "weighted_sample",
     "with_image_shape",
     "with_targets",
 ]
@@ -311,18 +310,6 @@ def drawn_by_weight(source: Source, n_rows: int, *, generator: Generator) -> Row
     at = torch.rand(n_rows, generator=generator, dtype=torch.float64) * totals[-1]
     drawn = torch.searchsorted(totals, at, right=True).clamp_max(source.n_rows - 1)
     return source.at(drawn.sort().values)
-
-
-def weighted_sample(
-    source: Source, n_rows: int, *, generator: Generator
-) -> tuple[Rows, Tensor | None]:
-    """Return at most ``n_rows`` rows, drawn at random, and the weight of each, of mean 1.
-
-    The weights are None if rows count alike: if the source has none, or rows are drawn by them.
-    """
-    if source.weights is not None and n_rows < source.n_rows:
-        return drawn_by_weight(source, n_rows, generator=generator), None
-    return source.sample(n_rows, generator=generator), source.weights
 
 
 def rows_at(source: Source, numbers: np.ndarray) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from narrows._types import Codes
 from narrows.core.checks import check_number
@@ -13,9 +13,13 @@ from narrows.core.linear_path import LinearCode
 from narrows.core.slots import Code, Encoder
 from narrows.core.sparse import Rows
 from narrows.encoders.dense import DenseEncoder
+from narrows.encoders.rotation import UnitRotation
 from narrows.errors import unknown_name
 
 __all__ = ["BINARIZATIONS", "BinaryEncoder"]
+
+_START = 2.0
+"""Deviation of z at a linear start, in standard deviations of the noise."""
 
 
 class BinaryEncoder(Encoder):
@@ -51,6 +55,9 @@ class BinaryEncoder(Encoder):
         As in ``DenseEncoder``.
     linear_path : bool, default=False
         As in ``DenseEncoder``.
+    turns : bool, default=False
+        Whether z is the direction of the net's output, turned: ``UnitRotation``. The bits of short
+        and long documents then differ no more than their directions do.
     generator : torch.Generator
         Draws the initial weights; biases start at 0.
 
@@ -93,6 +100,7 @@ class BinaryEncoder(Encoder):
         n_groups: int = 1,
         row_length: float | None = None,
         linear_path: bool = False,
+        turns: bool = False,
         generator: Generator,
     ) -> None:
         super().__init__()
@@ -108,6 +116,8 @@ class BinaryEncoder(Encoder):
             generator=generator,
         )
         self.weights, self.biases, self.path = net.weights, net.biases, net.path
+        self.row_length = row_length
+        self.register_module("turn", UnitRotation(widths[-1]) if turns else None)
         # a tuple, not an attribute that is a module: its weights are registered here already
         self._net = (net,)
         self._soften = BINARIZATIONS[binarization]
@@ -117,11 +127,11 @@ class BinaryEncoder(Encoder):
 
     def layers(self, x: Rows) -> list[Tensor]:
         """Return the activations of the hidden layers, and the bits last, each (batch, width)."""
-        *hidden, preactivation = self._net[0].layers(x)
-        return [*hidden, self._bits(preactivation)]
+        *hidden, output = self._net[0].layers(x)
+        return [*hidden, self._bits(self._turned(output))]
 
     def forward(self, x: Rows, *, generator: Generator | None = None) -> Code:
-        preactivation = self._net[0](x).h.float()
+        preactivation = self._turned(self._net[0](x).h).float()
         if generator is None:
             return Code(h=self._bits(preactivation), preactivation=preactivation)
         h = self._soften(preactivation, self._noise, generator)
@@ -131,11 +141,24 @@ class BinaryEncoder(Encoder):
         )
 
     def start_linear(self, code: LinearCode) -> bool:
+        """Start z at the code, turned so that its signs say most about it if z has a turn."""
+        turn = self._turn
+        if turn is not None:
+            z = code.of_rows()
+            z = nn.functional.pad(z, (0, len(turn.bias) - z.shape[1]))
+            turn.start_at(z, deviation=_START * (self._noise or 1.0))
         return self._net[0].start_linear(code)
 
     def project(self, h: Codes) -> Codes:
         """Return the nearest bits."""
         return _signs(h > 0)
+
+    def _turned(self, output: Tensor) -> Tensor:
+        return output if self._turn is None else self._turn(output)
+
+    @property
+    def _turn(self) -> UnitRotation | None:
+        return getattr(self, "turn", None)  # absent in older pickles
 
     def _one_group(self, h: Tensor, generator: Generator) -> Tensor:
         """Set all but one group of each row's bits to 0, and scale that one by their number."""

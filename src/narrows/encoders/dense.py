@@ -71,8 +71,8 @@ class DenseEncoder(Encoder):
         Of the code.
     row_length : float or None, default=None
         Euclidean length to which rows are scaled before the first layer, which then sees only
-        their directions: for bags of words, whose rows are small numbers in few places. None
-        leaves rows as they are.
+        their directions: for bags of words, whose rows are small numbers in few places. The linear
+        path reads rows of length 1. None leaves rows as they are.
     linear_path : bool, default=False
         Whether there is a linear path from the rows to the code.
     generator : torch.Generator
@@ -145,7 +145,12 @@ class DenseEncoder(Encoder):
         return Code(h=h, preactivation=preactivation)
 
     def start_linear(self, code: LinearCode) -> bool:
-        matrix, bias = self.linear_layer(code)
+        return self.start_layer(*self.linear_layer(code))
+
+    def start_layer(self, matrix: Tensor, bias: Tensor) -> bool:
+        """Start z at x M + c, of rows x of length 1 if rows are scaled; return whether z can."""
+        if self.path is None and self.row_length is not None:
+            matrix = matrix / self.row_length
         return start_as(matrix, bias, path=self.path, weights=self.weights, biases=self.biases)
 
     def linear_layer(self, code: LinearCode) -> tuple[Tensor, Tensor]:
@@ -180,8 +185,11 @@ class DenseEncoder(Encoder):
 
         ``around`` changes the last z.
         """
-        x = x if self.row_length is None else rows_of_length(x, self.row_length)
-        h: Rows = x
+        if self.row_length is None:
+            h = x
+        else:
+            h = rows_of_length(x, self.row_length)
+            x = x if self.path is None else rows_of_length(x, 1.0)
         layers = zip(self.weights, self.biases, self._activations, strict=True)
         for k, (weight, bias, activate) in enumerate(islice(layers, depth), start=1):
             preactivation = affine_rows(h, weight, bias)

@@ -105,9 +105,9 @@ _CONSTRUCTOR_PARAMETERS = {
     "neighbors_by": (
         '{"auto", "rows", "code"}',
         "How nearest rows are found: from the rows themselves, or from the code of a neighbor "
-        "model: a hasher of 128 bits in 4 groups, trained first, on 30% of the words at a time. It "
-        "about doubles the training time, and improves retrieval of texts but not of images. "
-        '"auto" takes the code for up to 20,000 texts or rows of counts.',
+        "model: a hasher of 128 bits in 4 groups, trained first, on 30% of the words at a time, "
+        'which takes longer than the fit itself. "auto" takes the rows; from random weights the '
+        "code, for up to 20,000 texts or rows of counts.",
     ),
     "linear_start": (
         "bool",
@@ -181,7 +181,7 @@ _CONSTRUCTOR_PARAMETERS = {
         "Fraction of the rows to hold out, in [0, 1); the weights with the lowest error on them "
         'are kept. "auto" holds out a tenth, or 40 rows of fewer than 400, and trains again on all '
         "rows, for as many epochs as were best, if there are at most 2,000. Of 10 to 199 rows each "
-        "is held out once, in five folds; of fewer none is, and the net stays at its linear start.",
+        "is held out once, in five folds; of fewer none is, and a net that starts at PCA stays so.",
     ),
     "patience=auto": (
         'int, "auto" or None',

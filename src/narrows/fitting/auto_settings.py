@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-
-from torch import Generator
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from narrows.core.activations import NEARLY_LINEAR
 from narrows.core.weights import mean_of_features, mean_over_rows
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source, weighted_sample
-from narrows.model.baseline import Baseline, fit_baseline, sample_size
+from narrows.data.source import Source
+from narrows.model.baseline import Baseline, fit_baseline, sample_size, sampled_rows
 
 __all__ = [
+    "DENSE",
+    "DOCUMENTS",
     "FEW_ROWS",
+    "HASHED_ROWS",
+    "HASHED_WORDS",
+    "LAYERS_OF_WORDS",
     "N_FOLDS",
     "REFIT_ROWS",
     "TOO_FEW_ROWS",
+    "AutoSettings",
     "beta_for",
     "contraction_for",
     "epochs_for",
@@ -140,9 +146,7 @@ def _linear_code(
     baseline = fit_baseline(source, scaling, n_components, seed=seed)
     if baseline is None:
         return None
-    generator = Generator().manual_seed(seed)
-    rows, weights = weighted_sample(source, sample_size(source), generator=generator)
-    x = scaling.forward(rows)
+    x, weights = sampled_rows(source, scaling, sample_size(source), seed=seed)
     codes = baseline.codes(x)
     centered = codes - mean_of_features(codes, weights)
     variance = float(mean_of_features(centered.square(), weights).mean())
@@ -152,3 +156,63 @@ def _linear_code(
 def patience_for(max_epochs: int) -> int:
     """Return a fifth of the epochs, at least 10."""
     return max(10, max_epochs // 5)
+
+
+@dataclass(frozen=True)
+class AutoSettings:
+    """What "auto" stands for in the settings of a kind of net.
+
+    Attributes
+    ----------
+    hidden : callable of (n_features, n_rows)
+        Widths of the hidden layers.
+    learning_rate : callable of (n_features, n_rows)
+    epochs : callable of (steps per epoch)
+    least_batch : int
+        Rows per step, at least.
+    """
+
+    hidden: Callable[[int, int], list[int]]
+    learning_rate: Callable[[int, int], float]
+    epochs: Callable[[int], int]
+    least_batch: int = 1
+
+
+DENSE = AutoSettings(lambda n_features, _: hidden_for(n_features), learning_rate_for, epochs_for)
+
+
+_ROWS_FOR_LAYERS = 8000
+_DOCUMENT_EPOCHS, _FEWEST_DOCUMENT_STEPS, _MOST_DOCUMENT_EPOCHS = 40, 160, 160
+
+
+def _document_epochs(steps_per_epoch: int) -> int:
+    """Return 40 epochs, or more for 160 steps: LSA is left step by step, and soon too far."""
+    wanted = math.ceil(_FEWEST_DOCUMENT_STEPS / steps_per_epoch)
+    return min(_MOST_DOCUMENT_EPOCHS, max(_DOCUMENT_EPOCHS, wanted))
+
+
+DOCUMENTS = AutoSettings(
+    hidden=lambda _, n_rows: [] if n_rows < _ROWS_FOR_LAYERS else [128],
+    learning_rate=lambda *_: 5e-3,
+    epochs=_document_epochs,
+    least_batch=128,
+)
+"""Of bags of words that start at LSA."""
+
+LAYERS_OF_WORDS = AutoSettings(
+    hidden=lambda *_: [500, 250, 125], learning_rate=lambda *_: 2e-3, epochs=lambda _: 20
+)
+"""Of bags of words that start at random weights."""
+
+HASHED_WORDS = AutoSettings(
+    hidden=lambda _, n_rows: [] if n_rows < _ROWS_FOR_LAYERS else [500],
+    learning_rate=lambda *_: 3e-3,
+    epochs=_document_epochs,
+    least_batch=128,
+)
+"""Of bits of bags of words that start at LSA."""
+
+HASHED_ROWS = AutoSettings(
+    hidden=lambda *_: [500], learning_rate=lambda *_: 2e-3, epochs=lambda _: 30
+)
+"""Of bits of other rows, and of nets that start at random weights."""

@@ -26,7 +26,7 @@ from narrows.fitting.neighbor_model import NEIGHBOR_MODEL, neighbor_codes
 from narrows.fitting.plan import Plan, training_settings
 from narrows.fitting.trials import choose_epoch, merged_record
 from narrows.model.baseline import fit_baseline
-from narrows.model.measured import calibrate, calibrate_by
+from narrows.model.measured import calibrate, calibrate_by, sorted_errors
 from narrows.model.model import Model
 from narrows.training.checkpoint_folder import Checkpoints
 from narrows.training.early_stopping import EarlyStopping
@@ -89,20 +89,14 @@ def fit_model(
             saved=saved,
             identity=plan.identity(source, rows) if checkpoints else {},
         )
-        labels = None
-        if plan.n_neighbors:
-            labels = _labels(rows)
-            rows = _with_row_numbers(rows)
-        elif rows.inputs is not None:
+        if rows.inputs is not None:
             whole, rows, *folds = (_with_inputs_numbered(s) for s in (whole, rows, *folds))
         once = plan.refit == "always" and rows.held_out is not None
         splits = folds or ([rows] if once else [])
         if splits:
             return _fit_after_trials(plan, whole, splits, watch, extra)
         unheld = plan.refit is not None and rows.held_out is None  # nothing says when to stop
-        trained = _train(
-            plan, source, rows, watch, labels=labels, extra=extra, stays_at_start=unheld
-        )
+        trained = _train(plan, source, rows, watch, extra=extra, stays_at_start=unheld)
         if rows.held_out is not None:
             calibrate(trained.model, rows.held_out, seed=plan.seed)
         if plan.refit and trained.record.best_epoch == 0:
@@ -126,7 +120,6 @@ def _train(
     rows: Split,
     watch: Watch,
     *,
-    labels: torch.Tensor | None = None,
     extra: Mapping[str, Any] | None = None,
     is_trial: bool = False,
     last_epoch: int | None = None,
@@ -134,6 +127,10 @@ def _train(
 ) -> _Trained:
     """Train a model on one split; one that ``stays_at_start`` is not, if it starts linear."""
     model = new_model(plan, source)
+    labels = None
+    if plan.n_neighbors:
+        labels = _labels(rows)
+        rows = _with_row_numbers(rows)
     if plan.validation_data and rows.held_out is not None:
         check_loss(model, rows.held_out)
         model.check_units(rows.net_inputs.held_out or rows.held_out)
@@ -204,9 +201,13 @@ def _fit_after_trials(
     if watch.saved is not None and watch.saved.spec["max_epochs"] != plan.max_epochs:
         watch = replace(watch, saved=None)  # another schedule: this training starts over
     final = _train(plan, whole.training, whole, watch, extra=extra, last_epoch=chosen.epoch)
-    calibrate_by(final.model, chosen.held_out.rows, seed=plan.seed)
+    errors = chosen.held_out.rows
+    if plan.n_neighbors:  # these are errors of neighborhoods, not of the rows
+        parts = zip(trials, splits, strict=True)
+        errors = torch.cat([sorted_errors(t.model, s.held_out) for t, s in parts if s.held_out])
+    calibrate_by(final.model, errors, seed=plan.seed)
     fitted = _with_trials(plan, final, trials, splits, epoch=chosen.epoch)
-    if len(trials) == 1:
+    if len(trials) == 1 or plan.n_neighbors:
         return fitted
     return replace(fitted, held_out_error=chosen.held_out.mean_of_rows)
 

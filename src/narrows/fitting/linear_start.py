@@ -1,17 +1,19 @@
-"""Start a net at the linear code of its rows: PCA, as far as its pieces allow."""
+"""Start a net at the linear code of its rows: PCA, or LSA of bags of words."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from narrows.core.linear_path import LinearCode
 from narrows.core.objective import Objective
 from narrows.core.slots import Loss
-from narrows.core.sparse import Rows, dense_rows
+from narrows.core.sparse import Rows, SparseRows, dense_rows
 from narrows.core.weights import fill_missing
-from narrows.data.source import Source, weighted_sample
-from narrows.model.baseline import Baseline
+from narrows.data.source import Source
+from narrows.encoders.dense import rows_of_length
+from narrows.model.baseline import Baseline, sample_size, sampled_rows, truncated_svd
 from narrows.model.model import Model
 
 __all__ = ["start_at_linear_code"]
@@ -36,12 +38,13 @@ def start_at_linear_code(model: Model, source: Source, baseline: Baseline, *, se
 
     f(x) = (x - m) V' / deviations through the code's activation; g(h) = h B + c, with B and c that
     minimize the net's own loss over a sample of rows. Return whether the net has started so: its
-    pieces may have no linear path, as a user's own.
+    pieces may have no linear path, as a user's own. If f reads the directions of rows alone, see
+    ``_start_at_lsa``.
     """
     objective = model.objective
-    generator = Generator().manual_seed(seed)
-    rows, weights = weighted_sample(source, _ROWS, generator=generator)
-    x = model.scaling.forward(rows)
+    if objective.encoder.row_length is not None:
+        return _start_at_lsa(model, source, seed)
+    x, weights = sampled_rows(source, model.scaling, _ROWS, seed=seed)
     x, _ = fill_missing(x, objective.corruption)
     code = _linear_code(baseline, x, weights)
     if code is None or not objective.encoder.start_linear(code):
@@ -52,6 +55,26 @@ def start_at_linear_code(model: Model, source: Source, baseline: Baseline, *, se
         return objective.decoder.start_linear(known, known.new_zeros(len(known)), code.mean)
     h = objective.encoder(x).h
     return objective.decoder.start_linear(*_best_decoder(objective, h, x, weights))
+
+
+def _start_at_lsa(model: Model, source: Source, seed: int) -> bool:
+    """Make f(x) latent semantic analysis, x V' of rows of length 1, and g(h) the mean row.
+
+    A decoder that suits the code already would keep the code where it is: one that begins at 0
+    retrieves better once trained. Return False, since the start is no rival of later epochs.
+    """
+    objective = model.objective
+    x, weights = sampled_rows(source, model.scaling, sample_size(source), seed=seed)
+    x, _ = fill_missing(x, objective.corruption)
+    unit, width = rows_of_length(x, 1.0), model.n_components
+    with np.errstate(all="ignore"):  # scikit-learn's ratio of explained variance is not used
+        lsa = truncated_svd(unit, weights, width, seed=seed)
+    code = _linear_code(lsa, unit, weights)
+    if code is not None and objective.encoder.start_linear(code):
+        nothing = code.components.new_zeros(width, source.n_features)
+        output = objective.loss.inverse_link(_mean(x, weights))
+        objective.decoder.start_linear(nothing, nothing[:, 0], output)
+    return False
 
 
 def _linear_code(baseline: Baseline, x: Rows, weights: Tensor | None) -> LinearCode | None:
@@ -67,8 +90,12 @@ def _linear_code(baseline: Baseline, x: Rows, weights: Tensor | None) -> LinearC
     return LinearCode(components[kept], mean, deviations[kept], noise, x)
 
 
-def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+def _mean(values: Rows, weights: Tensor | None) -> Tensor:
     """Return the mean over rows of values (n_rows, ...); the weights have mean 1."""
+    if isinstance(values, SparseRows):
+        values = values if weights is None else values.times_rows(weights)
+        sums = values.values.new_zeros(values.n_features)
+        return sums.index_add_(0, values.indices, values.values) / len(values)
     if weights is None:
         return values.mean(dim=0)
     return (weights @ values) / len(weights)

@@ -44,14 +44,16 @@ _MASKING_RATE = 0.7
 
 
 def neighbor_plan(plan: Plan) -> Plan:
-    """Return the plan of the neighbor model: a hasher with default parameters, or with those of
-    the plan if it is one, and a wide code in groups."""
+    """Return the plan of the neighbor model: a hasher with a hidden layer, from random weights,
+    with the other parameters of the plan if it is one, and a wide code in groups."""
     loss = plan.parameters["loss"]
     words = name_of(loss) == "multinomial"
     hasher = {**_HASHER, "bag_of_words": words, "corruption": {"name": "identity"}, "loss": loss}
     weight_decay = _WEIGHT_DECAY
     if plan.variant == "hashing":
-        hasher, weight_decay = plan.parameters, plan.weight_decay
+        hasher = {name: v for name, v in plan.parameters.items() if name != "linear_path"}
+        hasher["hidden"] = hasher["hidden"] or _HASHER["hidden"]
+        weight_decay = plan.weight_decay
     parameters = {**hasher, "n_components": _WIDTH, "n_groups": _GROUPS}
     if words:
         parameters["corruption"] = {"name": "masking", "rate": _MASKING_RATE}
@@ -60,6 +62,7 @@ def neighbor_plan(plan: Plan) -> Plan:
         variant="hashing",
         parameters=parameters,
         neighbors_by="rows",
+        linear_start=False,
         weight_decay=weight_decay,
         pretraining=None,
     )

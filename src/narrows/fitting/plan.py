@@ -94,15 +94,15 @@ def training_settings(plan: Plan) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in names.split()}
 
 
-def batch_size_for(batch_size: Any, n_rows: int) -> int:
+def batch_size_for(batch_size: Any, n_rows: int, *, least: int = 1) -> int:
     """Resolve ``batch_size``. "auto" is a power of two near n_rows / 64, from 16 to 256, so that
     small data sets get enough steps per epoch and large ones efficient products. Of 700 rows or
     more it is at least 32: steps of 16 and of 32 rows learn as much, and half as many take less
-    time."""
+    time. ``least`` rows are the fewest, if there are as many."""
     if isinstance(batch_size, str):
         if batch_size != "auto":
             raise UsageError(f"batch_size: must be 'auto' or an integer, got {batch_size!r}.")
-        least = 16 if n_rows < _ROWS_FOR_LARGER_STEPS else 32
+        least = max(least, 16 if n_rows < _ROWS_FOR_LARGER_STEPS else 32)
         return int(min(256, max(least, 2 ** round(np.log2(max(n_rows / 64, 1))))))
     check_number("batch_size", batch_size, low=1, integer=True)
     return min(int(batch_size), n_rows)

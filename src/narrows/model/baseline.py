@@ -16,10 +16,18 @@ from torch import Generator, Tensor
 from narrows._types import Outputs, PerSample
 from narrows.core.sparse import Rows, SparseRows
 from narrows.data.scaling import Scaling
-from narrows.data.source import Source, weighted_sample
+from narrows.data.source import Source, drawn_by_weight
 from narrows.losses import SquaredError
 
-__all__ = ["MAX_ROWS", "Baseline", "fill_with_means", "fit_baseline", "sample_size"]
+__all__ = [
+    "MAX_ROWS",
+    "Baseline",
+    "fill_with_means",
+    "fit_baseline",
+    "sample_size",
+    "sampled_rows",
+    "truncated_svd",
+]
 
 MAX_ROWS = 100_000
 MAX_VALUES = 64 << 20
@@ -75,7 +83,11 @@ def fit_baseline(source: Source, scaling: Scaling, width: int, *, seed: int) -> 
     """
     # scikit-learn warns of the ratio of explained variance of a constant table; it is not used
     with np.errstate(all="ignore"), suppress(np.linalg.LinAlgError, ValueError):
-        baseline = _fit(source, scaling, width, seed)
+        x, weights = sampled_rows(source, scaling, sample_size(source), seed=seed)
+        if isinstance(x, SparseRows):
+            baseline = truncated_svd(x, weights, width, seed=seed)
+        else:
+            baseline = _pca(x, weights, width, seed)
         if bool(torch.isfinite(baseline.components).all()):
             return baseline
     return None
@@ -88,21 +100,33 @@ def sample_size(source: Source) -> int:
     return min(MAX_ROWS, max(1000, MAX_VALUES // source.n_features))
 
 
-def _fit(source: Source, scaling: Scaling, width: int, seed: int) -> Baseline:
-    n_rows = sample_size(source)
+def sampled_rows(
+    source: Source, scaling: Scaling, n_rows: int, *, seed: int
+) -> tuple[Rows, Tensor | None]:
+    """Return at most ``n_rows`` scaled rows, and their weights unless they were drawn by them."""
     generator = Generator().manual_seed(seed)
-    rows, weights = weighted_sample(source, n_rows, generator=generator)
-    x = scaling.forward(rows)
+    if source.weights is not None and n_rows < source.n_rows:
+        return scaling.forward(drawn_by_weight(source, n_rows, generator=generator)), None
+    return scaling.forward(source.sample(n_rows, generator=generator)), source.weights
+
+
+def truncated_svd(x: Rows, weights: Tensor | None, width: int, *, seed: int) -> Baseline:
+    """Return the first right singular vectors of rows (n_rows, n_features), dense or sparse."""
     n_rows, n_features = x.shape
     if isinstance(x, SparseRows):
-        if weights is not None:
-            x = x.times_rows(weights.sqrt())
-        matrix = sp.csr_array(
-            (x.values.numpy(), x.indices.numpy(), x.indptr.numpy()), shape=x.shape
-        )
-        width = max(1, min(width, n_rows - 1, n_features - 1))
-        svd = TruncatedSVD(width, random_state=seed).fit(matrix)
-        return Baseline("TruncatedSVD", _float32(svd.components_))
+        parts = (x.values.numpy(), x.indices.numpy(), x.indptr.numpy())
+        matrix = sp.csr_array(parts, shape=x.shape)
+    else:
+        matrix = sp.csr_array(x.numpy())
+    if weights is not None:
+        matrix = sp.csr_array(sp.diags_array(weights.sqrt().numpy()) @ matrix)
+    width = max(1, min(width, n_rows - 1, n_features - 1))
+    svd = TruncatedSVD(width, random_state=seed).fit(matrix)
+    return Baseline("TruncatedSVD", _float32(svd.components_))
+
+
+def _pca(x: Tensor, weights: Tensor | None, width: int, seed: int) -> Baseline:
+    n_rows, n_features = x.shape
     if weights is not None:
         return _weighted_pca(x, weights, min(width, n_rows, n_features), seed)
     x = fill_with_means(x)

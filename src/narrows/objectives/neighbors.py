@@ -34,6 +34,10 @@ OWN = 0.4
 """Weight of the row itself in t(x)."""
 
 
+_KEPT_VALUES = 1 << 25
+"""All t are computed once if they have no more values than this; others in every batch."""
+
+
 class Neighborhoods:
     """t(x) by row number: the scaled rows, and the weights that average them.
 
@@ -43,10 +47,15 @@ class Neighborhoods:
 
     def __init__(self, rows: Any, weights: Any) -> None:
         self._rows, self._weights = rows, weights
+        self._means = weights @ rows if _most_values(rows, weights) <= _KEPT_VALUES else None
 
     def __call__(self, numbers: Tensor) -> Rows:
         """Return t of these row numbers, (batch, n_features), sparse if the rows are."""
-        mean = self._weights[numbers.cpu().numpy()] @ self._rows
+        chosen = numbers.cpu().numpy()
+        if self._means is None:
+            mean = self._weights[chosen] @ self._rows
+        else:
+            mean = self._means[chosen]
         return sparse_rows(sp.csr_array(mean)) if sp.issparse(mean) else torch.from_numpy(mean)
 
 
@@ -91,6 +100,13 @@ def _weights(nearest: np.ndarray, own: float, first: int, n_rows: int) -> Any:
     columns = np.concatenate([first + np.arange(n)[:, None], nearest], axis=1).ravel()
     values = np.tile(np.r_[own, np.full(k, (1 - own) / max(k, 1))], n).astype(np.float32)
     return sp.csr_array((values, columns, np.arange(n + 1) * (k + 1)), shape=(n, n_rows))
+
+
+def _most_values(rows: Any, weights: Any) -> int:
+    """Return a bound on the values of all means, from those of the rows that each averages."""
+    if sp.issparse(rows):
+        return int(np.diff(rows.indptr)[weights.indices].sum())
+    return weights.shape[0] * rows.shape[1]
 
 
 def _matrix(x: Rows) -> Any:

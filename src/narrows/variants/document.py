@@ -11,13 +11,14 @@ Science 313.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from narrows.core.objective import Objective
 from narrows.variants.plain import plain
 from narrows.variants.specs import Spec
 
-__all__ = ["document"]
+__all__ = ["document", "row_length"]
 
 ROW_LENGTH = 100.0
 """Length of rows at which the first layer learns as fast as the others.
@@ -27,6 +28,19 @@ of the first layer's thousands of rows.
 """
 
 
-def document(*, loss: Spec = "multinomial", **given: Any) -> Objective:
+def document(
+    *,
+    loss: Spec = "multinomial",
+    hidden: Sequence[int] = (),
+    linear_path: bool = False,
+    **given: Any,
+) -> Objective:
     """``given`` goes to ``plain``."""
-    return plain(loss=loss, row_length=ROW_LENGTH, **given)
+    length = row_length(hidden, linear_path)
+    path = linear_path and bool(hidden)
+    return plain(loss=loss, hidden=hidden, linear_path=path, row_length=length, **given)
+
+
+def row_length(hidden: Sequence[int], linear_path: bool) -> float:
+    """Return the length of rows for the first layer; 1 if it is itself the linear path."""
+    return 1.0 if linear_path and not hidden else ROW_LENGTH

@@ -18,7 +18,7 @@ from narrows.core.objective import Objective
 from narrows.core.pieces import name_of
 from narrows.decoders import DenseDecoder
 from narrows.encoders import BinaryEncoder
-from narrows.variants.document import ROW_LENGTH
+from narrows.variants.document import row_length
 from narrows.variants.specs import Spec, assemble, decoder_or
 
 __all__ = ["hashing"]
@@ -52,8 +52,9 @@ def hashing(
         binarization=binarization,
         noise=noise,
         n_groups=n_groups,
-        row_length=ROW_LENGTH if bag_of_words else None,
-        linear_path=linear_path,
+        row_length=row_length(hidden, linear_path) if bag_of_words else None,
+        linear_path=linear_path and bool(hidden),
+        turns=linear_path and bag_of_words,
         generator=generator,
     )
 

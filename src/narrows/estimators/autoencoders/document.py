@@ -12,6 +12,7 @@ from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
 from narrows.estimators.parameters import keep
 from narrows.estimators.shared_texts import documented
+from narrows.fitting.auto_settings import DOCUMENTS, LAYERS_OF_WORDS
 from narrows.training.layerwise import LayerwisePretraining
 
 __all__ = ["DocumentAutoencoder"]
@@ -54,14 +55,15 @@ class DocumentAutoencoder(TextAutoencoder):
     sampled_words : int, default=0
         If k > 0, the softmax in training covers the words of the batch and k others, drawn in
         every step, instead of all words. Needs CSR counts, and no ``n_neighbors``.
-    hidden : sequence of int, default=(500, 250, 125)
-        Widths of the encoder's hidden layers; the decoder mirrors them. () for none.
+    hidden : sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder mirrors them. () for none. "auto" is
+        none for fewer than 8,000 documents, otherwise (128,).
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers; the output is linear.
     code_activation : str, default="linear"
         Activation of the code, from the same list.
-    corruption : str, spec, corruption or None, default="identity"
-        Corruption x -> x~ in training; "masking:0.3" drops words.
+    corruption : str, spec, corruption or None, default="masking:0.5"
+        Corruption x -> x~ in training; masking drops words.
     loss : {"multinomial", "squared_error", "bernoulli"} or a loss, default="multinomial"
         Reconstruction loss of the scaled rows.
     penalties : ...
@@ -70,9 +72,19 @@ class DocumentAutoencoder(TextAutoencoder):
     scale : {"tfidf", "proportions"} or another of ``Autoencoder``, default="tfidf"
         "proportions" divides counts by their sum, as in the paper; "tfidf" divides log counts,
         with rare words weighted more, which improves retrieval of related documents.
-    max_epochs : ...
-    batch_size : ...
-    learning_rate : ...
+    linear_start : bool, default=True
+        Whether training starts at latent semantic analysis (LSA): the singular vectors of rows that
+        are scaled to length 1. Hidden layers are added beside this linear code. With False, with
+        ``pretrain`` and with an encoder or decoder of your own, it starts at random weights, and
+        "auto" is 500-250-125 units, 20 epochs, and a rate of 0.002.
+    max_epochs : int or "auto", default="auto"
+        Maximum number of passes over the data. The learning rate warms up over the first tenth,
+        then decays as a cosine. "auto" makes 40 passes, or more for 160 steps, up to 160 passes:
+        nets that start at LSA soon overfit.
+    batch_size : int or "auto", default="auto"
+        Documents per step; "auto" is 128, or 256 of 12,000 or more.
+    learning_rate : float or "auto", default="auto"
+        Peak learning rate of Adam; "auto" is 0.005.
     weight_decay : ...
     validation_fraction : ...
     patience : ...
@@ -110,7 +122,7 @@ class DocumentAutoencoder(TextAutoencoder):
     --------
     >>> from narrows import DocumentAutoencoder
     >>> texts = ["the cat sat on the mat", "cats and dogs", "stocks fell", "shares and stocks"] * 8
-    >>> ae = DocumentAutoencoder(2, hidden=(16,), max_epochs=3, random_state=0).fit(texts)
+    >>> ae = DocumentAutoencoder(2, validation_fraction=0.0, random_state=0).fit(texts)
     >>> ae.transform(["a dog on a mat"]).shape
     (1, 2)
     >>> ae.vocabulary_.terms[:3]
@@ -125,7 +137,7 @@ class DocumentAutoencoder(TextAutoencoder):
         self,
         n_components: int = 10,
         *,
-        max_features: int | None = 2000,
+        max_features: int | None = 10_000,
         min_df: int | float = 1,
         max_df: int | float = 1.0,
         stop_words: str | Sequence[str] | None = "english",
@@ -138,21 +150,22 @@ class DocumentAutoencoder(TextAutoencoder):
         pretrain: str | None = None,
         pretrain_epochs: int = 5,
         sampled_words: int = 0,
-        hidden: Sequence[int] = (500, 250, 125),
+        hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
         code_activation: str = "linear",
-        corruption: Any = "identity",
+        corruption: Any = "masking:0.5",
         loss: Any = "multinomial",
         penalties: Any = (),
         encoder: Any = None,
         decoder: Any = None,
         scale: str = "tfidf",
-        max_epochs: int = 20,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | str = "auto",
         weight_decay: float = 0.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,
@@ -172,8 +185,11 @@ class DocumentAutoencoder(TextAutoencoder):
             pretraining = LayerwisePretraining(
                 method=self.pretrain, max_epochs=int(self.pretrain_epochs)
             )
+        shape = self._shape(always_path=True)
+        if self.pretrain is not None:
+            shape.pop("linear_path", None)
         parameters = {
-            **self._shape(),
+            **shape,
             "code_activation": self.code_activation,
             **self._slots(encoder=self.encoder, decoder=self.decoder),
         }
@@ -185,6 +201,8 @@ class DocumentAutoencoder(TextAutoencoder):
             neighbors_by=self.neighbors_by,
             sampled_words=self.sampled_words,
             only_counts=True,
+            auto=DOCUMENTS,
+            auto_otherwise=LAYERS_OF_WORDS,
         )
 
     def _check_parameters(self) -> None:

@@ -89,8 +89,15 @@ def fit_autoencoder(
         fraction = held_out_fraction(estimator.validation_fraction, n_rows)
         return chosen.select(n_rows, fraction, seed=seed)
 
+    def in_folds(n_rows: int) -> bool:
+        return automatic and TOO_FEW_ROWS <= n_rows < FEW_ROWS and not task_of(estimator)
+
+    def counted(n_rows: int) -> Selection:
+        """Return the rows that a vocabulary counts: all, if each is held out once."""
+        return _all(n_rows) if in_folds(n_rows) else select(n_rows)
+
     keep_places = held_out.keeps_places or is_texts(X)
-    source = estimator._source(estimator._counted(X, select=select), reset=True, min_samples=2)
+    source = estimator._source(estimator._counted(X, select=counted), reset=True, min_samples=2)
     source = with_resumed_names(estimator, source, interrupted.get("names", ()))
     check_sizes(estimator, source)
     weighted = drop_zero_weight_rows(
@@ -98,10 +105,9 @@ def fit_autoencoder(
     )
     source, regrouped = weighted.source, replace(held_out, groups=weighted.groups)
     folds: list[Selection] = []
-    if automatic and TOO_FEW_ROWS <= source.n_rows < FEW_ROWS and not task_of(estimator):
+    if in_folds(source.n_rows):
         folds = regrouped.folds(source.n_rows, N_FOLDS, seed=seed)
-    none = torch.zeros(source.n_rows, dtype=torch.bool)
-    selection = Selection(~none, none) if folds else select(source.n_rows, regrouped)
+    selection = _all(source.n_rows) if folds else select(source.n_rows, regrouped)
     source = source.weighted(weights_of_parts(weighted.weights, selection))
     whole, rows, statistics, encoding = _read(
         estimator, source, weighted.y, selection, held_out.validation_data
@@ -286,6 +292,11 @@ def _with_inputs(whole: Split, selection: Selection) -> Split:
     if whole.inputs is None:
         return rows
     return replace(rows, inputs=Split.of(whole.inputs.training, selection))
+
+
+def _all(n_rows: int) -> Selection:
+    none = torch.zeros(n_rows, dtype=torch.bool)
+    return Selection(~none, none)
 
 
 def _refit(n_rows: int) -> str:

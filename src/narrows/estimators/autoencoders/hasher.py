@@ -17,6 +17,7 @@ from narrows.estimators.autoencoders.plan import Choice
 from narrows.estimators.autoencoders.text_autoencoder import TextAutoencoder
 from narrows.estimators.parameters import keep
 from narrows.estimators.shared_texts import documented
+from narrows.fitting.auto_settings import HASHED_ROWS, HASHED_WORDS
 from narrows.model.coding import all_rows
 from narrows.model.model import Model
 
@@ -58,8 +59,9 @@ class SemanticHasher(TextAutoencoder):
         groups correct each other's errors. For 128 bits of texts try 4, with "masking:0.7".
     threshold : {"zero", "median"}, default="zero"
         Bits are 1 where z is above it; with "median" each bit splits the training rows in half.
-    hidden : sequence of int, default=(500,)
-        Widths of the encoder's hidden layers; the decoder has none.
+    hidden : sequence of int or "auto", default="auto"
+        Widths of the encoder's hidden layers; the decoder has none. "auto" is none for fewer than
+        8,000 texts or rows of counts, otherwise (500,).
     activation : {"silu", "gelu", "relu", "tanh", "sigmoid", "linear"}, default="silu"
         Activation between dense layers.
     corruption : str, spec, corruption or None, default="masking:0.3"
@@ -71,9 +73,21 @@ class SemanticHasher(TextAutoencoder):
     decoder : ...
     scale : {"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}, default="auto"
         As in ``Autoencoder``, but "auto" takes "tfidf" for counts.
-    max_epochs : ...
-    batch_size : ...
-    learning_rate : ...
+    linear_start : bool, default=True
+        Whether training starts at a linear code: latent semantic analysis (LSA) of texts and rows
+        of counts, whose bits are the signs of its direction after a rotation, PCA of other rows.
+        Hidden layers are added beside it. With False, and with a decoder of your own, training
+        starts at random weights.
+    max_epochs : int or "auto", default="auto"
+        Maximum number of passes over the data. The learning rate warms up over the first tenth,
+        then decays as a cosine. "auto" makes 40 passes over texts or counts from a linear start, or
+        more for 160 steps, up to 160 passes; otherwise 30.
+    batch_size : int or "auto", default="auto"
+        Rows per step; "auto" is 128 for texts and counts, or 256 of 12,000 or more; otherwise a
+        power of two near n_samples / 64, from 16 (or 32, of 700 samples or more) to 256.
+    learning_rate : float or "auto", default="auto"
+        Peak learning rate of Adam; "auto" is 0.003 for texts and counts from a linear start,
+        otherwise 0.002.
     weight_decay : ...
     validation_fraction : ...
     patience : ...
@@ -133,7 +147,7 @@ class SemanticHasher(TextAutoencoder):
         noise: float = 1.0,
         n_groups: int = 1,
         threshold: str = "zero",
-        hidden: Sequence[int] = (500,),
+        hidden: Sequence[int] | str = "auto",
         activation: str = "silu",
         corruption: Any = "masking:0.3",
         loss: Any = "auto",
@@ -141,12 +155,13 @@ class SemanticHasher(TextAutoencoder):
         augmentation: Any = None,
         decoder: Any = None,
         scale: str = "auto",
-        max_epochs: int = 30,
+        linear_start: bool = True,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate: float = 2e-3,
-        weight_decay: float = 1.0,
-        validation_fraction: float = 0.1,
-        patience: int | None = 10,
+        learning_rate: float | str = "auto",
+        weight_decay: float = 0.0,
+        validation_fraction: float | str = "auto",
+        patience: int | str | None = "auto",
         precision: str = "auto",
         device: str = "auto",
         random_state: Any = None,
@@ -156,7 +171,7 @@ class SemanticHasher(TextAutoencoder):
 
     def _choice(self) -> Choice:
         parameters = {
-            **self._shape(),
+            **self._shape(always_path=True),
             "binarization": self.binarization,
             "noise": float(self.noise),
             "n_groups": int(self.n_groups),
@@ -166,6 +181,9 @@ class SemanticHasher(TextAutoencoder):
             "hashing",
             parameters,
             counts_scale="tfidf",
+            auto=HASHED_WORDS,
+            auto_otherwise=HASHED_ROWS,
+            bounded=False,
             augmentation=self.augmentation,
             n_neighbors=self.n_neighbors,
             neighbors_by=self.neighbors_by,

@@ -11,7 +11,7 @@ from narrows.augmentations import AUGMENTATIONS
 from narrows.core.pieces import name_of, piece_from_spec, piece_to_spec
 from narrows.corruptions import CORRUPTIONS
 from narrows.corruptions.patches import with_image_shape
-from narrows.data.scaling import fit_scaling
+from narrows.data.scaling import SHARES, fit_scaling
 from narrows.data.source import Source, n_batches
 from narrows.data.statistics import Statistics
 from narrows.errors import CopyingWarning, InvalidData, UsageError, unknown_name, warn
@@ -22,11 +22,10 @@ from narrows.estimators.parameters import (
     widths_of,
 )
 from narrows.fitting.auto_settings import (
+    DENSE,
+    AutoSettings,
     beta_for,
     contraction_for,
-    epochs_for,
-    hidden_for,
-    learning_rate_for,
     patience_for,
 )
 from narrows.fitting.choose_scale_and_loss import choose_loss, choose_scale
@@ -97,6 +96,13 @@ class Choice:
     only_counts: bool = False
     """Whether negative values are refused."""
 
+    auto: AutoSettings = DENSE
+    """What "auto" stands for."""
+
+    auto_otherwise: AutoSettings | None = None
+    """What it stands for without a linear path, and for rows that are not counts; None for the
+    same."""
+
     after_training: Callable[[Model, Source, Statistics], Mapping[str, Any]] | None = None
     """Completes the trained model, and returns further fitted attributes, given the training rows
     and their statistics."""
@@ -111,8 +117,10 @@ def check_sizes(estimator: Any, source: Source) -> None:
     """
     arguments = estimator.get_params(deep=False)
     json_parameters(arguments)  # raises early if a model file could not hold them
+    choice = estimator._choice()
+    auto = _auto(choice, choice.parameters, None)
     sizes: dict[str, Any] = {
-        name: hidden_for(source.n_features)
+        name: auto.hidden(source.n_features, source.n_rows)
         if arguments[name] == "auto"
         else widths_of(arguments[name], name)
         for name in ("hidden", "channels")
@@ -125,6 +133,12 @@ def check_sizes(estimator: Any, source: Source) -> None:
     }
     sizes.setdefault("n_components", 1)
     check_widths_fit(sizes, source.n_features, device=resolve_device(estimator.device))
+
+
+def _auto(choice: Choice, parameters: Mapping[str, Any], scale: str | None) -> AutoSettings:
+    """Return what "auto" stands for; ``scale`` is None if it is not known yet."""
+    counts = parameters.get("linear_path") and scale in SHARES
+    return choice.auto if counts or choice.auto_otherwise is None else choice.auto_otherwise
 
 
 def _named_loss(estimator: Any) -> Any:
@@ -193,9 +207,10 @@ def new_plan(
     if not pairs:
         n_neighbors = _number_of_neighbors(choice, source)
         _check_neighbors(choice, source, n_neighbors)
-    batch_size = batch_size_for(estimator.batch_size, source.n_rows)
+    auto, size = _auto(choice, parameters, kind), (source.n_features, source.n_rows)
+    batch_size = batch_size_for(estimator.batch_size, source.n_rows, least=auto.least_batch)
     if parameters.get("hidden") == "auto":
-        parameters["hidden"] = hidden_for(source.n_features)
+        parameters["hidden"] = auto.hidden(*size)
     scaling = fit_scaling(kind, source, statistics, bounded=bounded)
     rows = source if training is None else training
     if parameters["n_components"] == "auto":
@@ -210,8 +225,9 @@ def new_plan(
             if squared:
                 weight = weight_for(rows, scaling, parameters["n_components"], seed=seed)
             parameters[name] = weight
-    max_epochs, patience = _epochs(estimator, n_batches(source, batch_size))
+    max_epochs, patience = _epochs(estimator, auto, n_batches(source, batch_size))
     rate = estimator.learning_rate
+    linear_start = bool(getattr(estimator, "linear_start", False)) and not pairs
     pretraining = choice.pretraining
     if pretraining is not None:
         pretraining = replace(pretraining, batch_size=batch_size)
@@ -225,9 +241,7 @@ def new_plan(
         statistics=statistics,
         max_epochs=max_epochs if choice.fine_tune else 0,
         batch_size=batch_size,
-        learning_rate=learning_rate_for(source.n_features, source.n_rows)
-        if rate == "auto"
-        else float(rate),
+        learning_rate=auto.learning_rate(*size) if rate == "auto" else float(rate),
         validation_fraction=estimator.validation_fraction,
         patience=patience,
         precision=estimator.precision,
@@ -237,9 +251,9 @@ def new_plan(
         weight_decay=float(estimator.weight_decay),
         pretraining=pretraining,
         n_neighbors=n_neighbors,
-        neighbors_by=_neighbors_by(choice, source, loss),
+        neighbors_by=_neighbors_by(choice, source, loss, linear_start=linear_start),
         sampled_words=int(choice.sampled_words),
-        linear_start=bool(getattr(estimator, "linear_start", False)) and not pairs,
+        linear_start=linear_start,
         bounded=choice.bounded
         and not parameters.get("penalties")
         and not (_corrupts(choice) and _asks_for_corruption(estimator)),
@@ -251,10 +265,10 @@ def _of_boltzmann_machine(loss: dict[str, str]) -> dict[str, str]:
     return {**loss, "link": "logistic"} if loss.get("link") == "clamp" else loss
 
 
-def _epochs(estimator: Any, steps_per_epoch: int) -> tuple[int, int | None]:
+def _epochs(estimator: Any, auto: AutoSettings, steps_per_epoch: int) -> tuple[int, int | None]:
     """Return the largest number of epochs, and the patience."""
     max_epochs, patience = estimator.max_epochs, estimator.patience
-    max_epochs = epochs_for(steps_per_epoch) if max_epochs == "auto" else int(max_epochs)
+    max_epochs = auto.epochs(steps_per_epoch) if max_epochs == "auto" else int(max_epochs)
     if patience is None:
         return max_epochs, None
     return max_epochs, patience_for(max_epochs) if patience == "auto" else int(patience)
@@ -346,11 +360,14 @@ def _number_of_neighbors(choice: Choice, source: Source) -> int:
     return _NEIGHBORS if suitable else 0
 
 
-def _neighbors_by(choice: Choice, source: Source, loss: dict[str, Any]) -> str:
+def _neighbors_by(
+    choice: Choice, source: Source, loss: dict[str, Any], *, linear_start: bool
+) -> str:
     """Return whether nearest rows are found by "rows" or by "code"."""
     if choice.neighbors_by != "auto":
         return choice.neighbors_by
-    return "code" if name_of(loss) == "multinomial" and source.n_rows <= EXACT else "rows"
+    words = name_of(loss) == "multinomial" and source.n_rows <= EXACT
+    return "code" if words and not linear_start else "rows"
 
 
 def _check_neighbors(choice: Choice, source: Source, n_neighbors: int) -> None:
