@@ -101,7 +101,7 @@ def test_checkpoints_of_before_say_how_errors_are_judged():
 @pytest.mark.parametrize(
     "estimator",
     [
-        DenoisingAutoencoder(3, corruption="gaussian:2.0", random_state=0),
+        DenoisingAutoencoder(3, random_state=0),
         VariationalAutoencoder(3, random_state=0),
         SparseAutoencoder(3, random_state=0),
         ContractiveAutoencoder(3, random_state=0),

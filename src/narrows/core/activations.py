@@ -79,11 +79,11 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
 
 
 NEARLY_LINEAR: dict[str, tuple[float, float]] = {
-    "gelu": (4.0, 1.0),
+    "gelu": (4.0, 0.4),
     "linear": (0.0, 1.0),
-    "relu": (4.0, 1.0),
+    "relu": (4.0, 0.1),
     "sigmoid": (0.0, 0.05),
-    "silu": (6.0, 1.0),
+    "silu": (6.0, 0.4),
     "tanh": (0.0, 0.02),
 }
 """Center and scale of a z around which an activation is nearly linear, for z of deviation 1."""
