@@ -152,7 +152,8 @@ def test_the_densities_of_a_linear_net_are_fitted_to_its_rotated_codes(units):
 
 
 def test_the_densities_of_a_variational_net_are_fitted_to_drawn_codes(units):
-    ae = small(VariationalAutoencoder, hidden=(32,), max_epochs=5).fit(units)
+    settings = {"hidden": (32,), "loss": "bernoulli", "max_epochs": 5}
+    ae = small(VariationalAutoencoder, **settings).fit(units)
     factor = ae.model_.densities["gaussian"].factors[0].numpy()
     posterior = ae.model_.objective.encode(torch.from_numpy(units)).posterior
     assert posterior is not None
