@@ -284,7 +284,7 @@ def test_an_invalid_seed_is_refused(seed, x):
 def test_the_gap_of_a_random_code_compares_whole_objectives(digits):
     """The held-out objective includes the KL, so the training objective must too."""
     ae = VariationalAutoencoder(
-        4, hidden=(32,), loss="bernoulli", max_epochs=10, random_state=0
+        4, beta=1.0, hidden=(32,), loss="bernoulli", max_epochs=10, random_state=0
     ).fit(digits / 16)
     record = ae.model_.record
     kept = record["epochs"][record["best_epoch"] - 1]
