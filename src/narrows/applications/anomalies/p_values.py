@@ -58,7 +58,7 @@ def tail_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     --------
     >>> import numpy as np
     >>> tail_p_values(np.array([0.5, 3.0, 9.0]), np.array([1.0, 2.0, 3.0])).round(4)
-    array([1.    , 0.25  , 0.0278])
+    array([1.    , 0.5   , 0.0517])
     """
     found = conformal_p_values(scores, calibration)
     k, total = _tail(calibration)
