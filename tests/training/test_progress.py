@@ -112,7 +112,9 @@ def test_the_last_line_gives_epochs_seconds_and_reason(n, more, expected, capsys
 
 def test_nets_and_heads_print_how_they_ended(rows, classes, capsys):
     few = rows[:40]
-    ae = Autoencoder(2, hidden=(), max_epochs=3, random_state=0, verbose=2).fit(few)
+    ae = Autoencoder(2, hidden=(), linear_start=False, max_epochs=3, random_state=0, verbose=2).fit(
+        few
+    )
     printed = capsys.readouterr().err
     assert "\n3 epochs in 0 s, the maximum; the weights are those of epoch" in printed
     CodeClassifier(ae, max_epochs=4, random_state=0, verbose=2).fit(rows[::10], classes[::10])
