@@ -15,12 +15,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import no_grad
+
 from narrows.core.objective import Objective
 from narrows.variants.plain import plain
 
 __all__ = ["linear"]
 
 
+_SMALL = 0.01
+"""The encoder starts this much smaller than in other nets: what few rows leave unlearned, the
+directions in which they do not vary, stays small."""
+
+
 def linear(**given: Any) -> Objective:
     """``given`` goes to ``plain``."""
-    return plain(hidden=(), activation="linear", **given)
+    objective = plain(hidden=(), activation="linear", **given)
+    with no_grad():
+        for weight in objective.encoder.weights:
+            weight.mul_(_SMALL)
+    return objective
