@@ -44,6 +44,20 @@ def test_fit_says_if_no_row_was_held_out(X, capsys):
     assert f"{N} rows, all of them trained on: none was held out" in table
 
 
+def test_fit_says_how_wide_the_code_is_if_it_was_not_told(X, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.repeat(X[:, :2], 3, axis=1) + 0.1 * X)
+    command = ["fit", str(tmp_path / "x.npy"), "--epochs", "2", "--seed", "0", "-q"]
+    assert cli([*command, "-o", str(tmp_path / "m")]) == 0
+    assert (
+        "\nThe width of the code, 2, was chosen by n_components='auto'" in capsys.readouterr().out
+    )
+    assert cli([*command, "-o", str(tmp_path / "m"), "--code", "3"]) == 0
+    assert "The width of the code" not in capsys.readouterr().out
+    assert cli([*command, "-o", str(tmp_path / "m"), "--code", "three"]) == 2
+    expected = "--n-components: expected an integer or auto, got 'three'"
+    assert expected in capsys.readouterr().err
+
+
 def test_fit_states_which_rows_the_errors_are_over(X, tmp_path, capsys):
     np.save(tmp_path / "x.npy", X)
     command = ["fit", str(tmp_path / "x.npy"), "--code", "2", "--hidden", "6", "--epochs", "2",

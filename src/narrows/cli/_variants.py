@@ -126,7 +126,7 @@ def _number(option: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"{option}: expected a number, got {text!r}.") from None
+        raise UsageError(f"{option}: expected a number or auto, got {text!r}.") from None
 
 
 def _integer(option: str, text: str) -> int:
@@ -135,7 +135,7 @@ def _integer(option: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise UsageError(f"{option}: expected an integer, got {text!r}.") from None
+        raise UsageError(f"{option}: expected an integer or auto, got {text!r}.") from None
 
 
 _NUMBERS: dict[str, Callable[[str, str], float]] = {

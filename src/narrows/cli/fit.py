@@ -156,6 +156,11 @@ def fit(
         click.echo(evaluation.table())
         if halves is not None:
             click.echo(f"\n{halves.table()}")
+        if estimator.n_components == "auto":
+            click.echo(
+                f"The width of the code, {estimator.n_components_}, was chosen by "
+                "n_components='auto'; --code K sets another."
+            )
         click.echo(f"model: {output}")
     return 0
 

@@ -21,7 +21,7 @@ from narrows.fitting.head import (
     new_head,
     prepare_feature_head,
 )
-from narrows.fitting.probe import CLEARLY, LabeledRows, LinearMap, Probe, evenly
+from narrows.fitting.probe import LabeledRows, LinearMap, Probe, evenly
 from narrows.model.features import feature_widths, layer_number
 from narrows.model.model import Model
 from narrows.objectives.code_task import Head, HeadTask, mean_and_std
@@ -210,7 +210,7 @@ def _choice(options: dict[str, LabeledRows], probe: Probe) -> str:
     if len(known) < len(options):  # no folds
         return default
     best = min(known, key=lambda reads: known[reads].mean)
-    return best if clearly_lower(known[best], known[default], by=CLEARLY) else default
+    return best if clearly_lower(known[best], known[default]) else default
 
 
 def _with_code(rows: LinearMap | None, scale: PartScale, both: PartScale) -> LinearMap | None:

@@ -23,13 +23,13 @@ from torch import Tensor
 from narrows.training.early_stopping import HeldOutErrors, clearly_lower
 
 __all__ = [
-    "CLEARLY",
     "ClassProbe",
     "LabeledRows",
     "LinearMap",
     "Probe",
     "ValueProbe",
     "evenly",
+    "folds_of",
     "parts_of",
 ]
 
@@ -57,9 +57,6 @@ _LEAST_VALUES = 3
 
 _PENALTIES = np.logspace(-2, 4, 13)
 """Penalties of the ridge regression, of which leave-one-out errors choose."""
-
-CLEARLY = 2.0
-"""A choice leaves its default for errors that are lower by more than this many standard errors."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +185,7 @@ class ClassProbe(Probe):
             return _STRENGTH
         errors = {c: self._errors(labeled, c) or start for c in _STRENGTHS}
         best = min(errors, key=lambda c: errors[c].mean)
-        return best if clearly_lower(errors[best], start, by=CLEARLY) else _STRENGTH
+        return best if clearly_lower(errors[best], start) else _STRENGTH
 
     def _errors(self, labeled: LabeledRows, strength: float) -> HeldOutErrors | None:
         folds = self.folds(labeled)
