@@ -113,8 +113,9 @@ _CONSTRUCTOR_PARAMETERS = {
         "bool",
         "Whether there is a linear path beside the layers, at which training starts: the untrained "
         "net is the linear code of the training rows, which is PCA for squared error. It stays so "
-        "unless the error of the held-out rows falls by more than its standard error. With an "
-        "encoder or decoder of your own, or clean rows as y, there is no path.",
+        "unless the error of the held-out rows falls by more than two standard errors: "
+        "that of clean rows, unless a corruption, penalty or weight is asked for. With an encoder "
+        "or decoder of your own, or clean rows as y, there is no path.",
     ),
     "scale": (
         '{"auto", "none", "unit", "center", "standard", "proportions", "tfidf"}',
