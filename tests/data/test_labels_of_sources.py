@@ -69,6 +69,7 @@ def test_shuffled_batches_of_a_part_pair_each_row_with_its_y():
 def test_a_classifier_learns_the_same_from_a_part_as_from_an_array(ae, settings):
     y = Y.copy()
     if "missing_label" in settings:
+        y = (y == 0).astype(int)  # so few errors that the labels are propagated
         y[60:] = -1
     head = CodeClassifier(ae, max_epochs=5, random_state=0, **settings)
     of_part = head.fit(backwards(), y[::-1].copy()).predict_proba(X)
