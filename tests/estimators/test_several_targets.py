@@ -103,6 +103,7 @@ def test_held_out_errors_cover_only_rows_with_a_value(training, autoencoder):
     head = CodeRegressor(
         autoencoder,
         training=training,
+        hidden=(4,),  # without a linear start, which has no place in the history
         max_epochs=3,
         validation_fraction=0.4,
         random_state=0,
